@@ -1,0 +1,87 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Every method is a target under Plugins/, listed here once and in order.
+// `Sources/Catalog/Catalog.swift` imports the same list; a test holds list, catalog and methods/ equal.
+let methods = [
+  "LoRA",
+  "LoRAGA",
+  "QueryableLoRA",
+  "UniLoRA",
+]
+
+// The YAML files of methods/, embedded in the catalog so that the built program finds them anywhere.
+let entries = [
+  "full",
+  "lora",
+  "lora-ga",
+  "queryable-lora",
+  "rslora",
+  "uni-lora",
+]
+
+let settings: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "swift-peft",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "peft", targets: ["peft"]),
+    .library(name: "SwiftPEFT", targets: ["PEFTKernel", "Blocks", "Engine", "Registry", "Models", "Training", "Catalog"]),
+    .library(name: "PEFTConformance", targets: ["Conformance"]),
+    .library(name: "PEFTCommand", targets: ["PEFTCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // System libraries and C.
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .systemLibrary(name: "CLAPACKE", pkgConfig: "lapacke", providers: [.apt(["liblapacke-dev"]), .brew(["lapack"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"]), .brew(["libyaml"])]),
+    .target(name: "CKernels"),
+
+    // The house, bottom to top: a target may import only what stands above it in this list.
+    room("JSON"),
+    room("YAML", ["CYAML"]),
+    room("Engine", ["CKernels", "COpenBLAS", "CLAPACKE"]),
+    room("PEFTKernel", ["Engine"]),
+    room("Blocks", ["PEFTKernel", "Engine"]),
+    room("Files", ["JSON", "Engine"]),
+    room("Tokenization", ["JSON"]),
+    room("Models", ["PEFTKernel", "Engine", "Files", "JSON"]),
+    room("Registry", ["PEFTKernel", "YAML", "JSON", "Files"]),
+    room("Training", ["Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML"]),
+    room("Conformance", ["Training", "Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
+    .target(
+      name: "Catalog", dependencies: methods.map { .init(stringLiteral: $0) } + ["PEFTKernel", "Registry", "Training"],
+      resources: entries.map { .embedInCode("methods/\($0).yaml") }, swiftSettings: settings),
+    room(
+      "PEFTCLI",
+      [
+        "Conformance", "Training", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log"),
+      ]),
+    .executableTarget(name: "peft", dependencies: ["PEFTCLI", "Catalog"], swiftSettings: settings),
+  ]
+    + methods.map {
+      .target(name: $0, dependencies: ["PEFTKernel", "Blocks", "Engine"], path: "Plugins/\($0)", swiftSettings: settings)
+    }
+    + methods.map { tests("\($0)Tests", [.init(stringLiteral: $0), "Conformance", "Catalog"]) }
+    + [
+      tests("EngineTests", ["Engine", "CKernels"]),
+      tests("JSONTests", ["JSON"]),
+      tests("YAMLTests", ["YAML"]),
+      tests("FilesTests", ["Files", "JSON", "Engine"]),
+      tests("TokenizationTests", ["Tokenization", "JSON"], resources: [.copy("Fixtures")]),
+    ]
+)
