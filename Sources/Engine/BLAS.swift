@@ -1,0 +1,108 @@
+import CKernels
+import COpenBLAS
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Matrix products on OpenBLAS, row-major.
+enum BLAS {
+  /// One operand: where it starts, its leading dimension, and whether it is used transposed.
+  struct Operand {
+    var address: UnsafeRawPointer
+    var stride: Int
+    var transposed = false
+  }
+
+  /// C ← alpha·op(A)·op(B) + beta·C with op(A) [m, k], op(B) [k, n], C [m, n].
+  ///
+  /// The longer of m and n is split over the cores in blocks of 64, so the split never changes the result.
+  static func multiply(
+    _ scalar: ScalarType, _ m: Int, _ n: Int, _ k: Int, alpha: Double = 1, _ a: Operand, _ b: Operand, beta: Double = 0,
+    into c: UnsafeMutableRawPointer, stride: Int, parallel: Bool = true
+  ) {
+    guard m > 0, n > 0 else { return }
+    CPU.ready()
+    let size = scalar.byteCount
+    let worthwhile = parallel && Threads.count > 1 && 2 * m * n * k > 1_000_000
+    guard worthwhile, max(m, n) >= 128 else {
+      gemm(scalar, m, n, k, alpha, a, b, beta, c, stride)
+      return
+    }
+    let overRows = m >= n
+    let length = overRows ? m : n
+    let blocks = (length + 63) / 64
+    let share = (blocks + Threads.count - 1) / Threads.count * 64
+    Threads.each((length + share - 1) / share) { part in
+      let start = part * share
+      let extent = min(share, length - start)
+      var a = a
+      var b = b
+      if overRows {
+        a.address += start * (a.transposed ? 1 : a.stride) * size
+        gemm(scalar, extent, n, k, alpha, a, b, beta, c + start * stride * size, stride)
+      } else {
+        b.address += start * (b.transposed ? b.stride : 1) * size
+        gemm(scalar, m, extent, k, alpha, a, b, beta, c + start * size, stride)
+      }
+    }
+  }
+
+  private static func gemm(
+    _ scalar: ScalarType, _ m: Int, _ n: Int, _ k: Int, _ alpha: Double, _ a: Operand, _ b: Operand, _ beta: Double,
+    _ c: UnsafeMutableRawPointer, _ stride: Int
+  ) {
+    let transA = a.transposed ? CblasTrans : CblasNoTrans
+    let transB = b.transposed ? CblasTrans : CblasNoTrans
+    switch scalar {
+    case .float32:
+      cblas_sgemm(
+        CblasRowMajor, transA, transB, blasint(m), blasint(n), blasint(k), Float(alpha),
+        a.address.assumingMemoryBound(to: Float.self), blasint(a.stride), b.address.assumingMemoryBound(to: Float.self),
+        blasint(b.stride), Float(beta), c.assumingMemoryBound(to: Float.self), blasint(stride))
+    case .float64:
+      cblas_dgemm(
+        CblasRowMajor, transA, transB, blasint(m), blasint(n), blasint(k), alpha,
+        a.address.assumingMemoryBound(to: Double.self), blasint(a.stride), b.address.assumingMemoryBound(to: Double.self),
+        blasint(b.stride), beta, c.assumingMemoryBound(to: Double.self), blasint(stride))
+    }
+  }
+}
+
+/// The processor's vector units and the BLAS kernels that run on them.
+public enum CPU {
+  /// The BLAS kernels in use, e.g. `SkylakeX`.
+  public static var blasKernel: String {
+    ready()
+    return String(cString: openblas_get_corename())
+  }
+
+  /// The BLAS library's own description of its build.
+  public static var blasBuild: String { String(cString: openblas_get_config()) }
+
+  static func ready() { _ = prepared }
+
+  /// OpenBLAS 0.3.21 does not know AMD Zen 4 and 5 and falls back to Haswell kernels, at half their speed; it
+  /// then has to be told, before the first product. (2026-11: newer releases detect them; this then does nothing.)
+  private static let prepared: Void = {
+    let detected = String(cString: openblas_get_corename())
+    if getenv("OPENBLAS_CORETYPE") == nil, ["Haswell", "Zen"].contains(detected), supportsAVX512,
+      let quit = symbol("gotoblas_dynamic_quit"), let start = symbol("gotoblas_dynamic_init")
+    {
+      setenv("OPENBLAS_CORETYPE", "SkylakeX", 1)
+      quit()
+      start()
+      unsetenv("OPENBLAS_CORETYPE")
+    }
+    openblas_set_num_threads(1)
+  }()
+
+  private static func symbol(_ name: String) -> (@convention(c) () -> Void)? {
+    guard let address = dlsym(UnsafeMutableRawPointer(bitPattern: 0), name) else { return nil }
+    return unsafeBitCast(address, to: (@convention(c) () -> Void).self)
+  }
+
+  private static var supportsAVX512: Bool { cpu_has_avx512() != 0 }
+}

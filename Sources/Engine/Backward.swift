@@ -1,0 +1,56 @@
+extension Tensor {
+  /// Differentiates this scalar with respect to every tracked leaf it depends on, adding to the leaves' gradients.
+  ///
+  /// The history is consumed: saved activations are freed as soon as their operation is done.
+  public func backward() {
+    precondition(count == 1, "backward of a tensor of shape \(shape): only scalars have gradients without a seed")
+    Tensor.backward([(self, Tensor(repeating: 1, shape: shape, scalar))])
+  }
+
+  /// Differentiates Σ ⟨output, seed⟩.
+  public static func backward(_ outputs: [(output: Tensor, seed: Tensor)]) {
+    let gradients = Gradients()
+    var roots: [Node] = []
+    for (output, seed) in outputs {
+      guard let node = output.node else { continue }
+      gradients.add(node, seed)
+      roots.append(node)
+    }
+    for node in Node.reverseOrder(of: roots) where !node.isLeaf {
+      node.differentiate(gradients)
+    }
+  }
+}
+
+extension Node {
+  fileprivate func differentiate(_ gradients: Gradients) {
+    defer {
+      backward = nil
+      sources = []
+      gradient = nil
+    }
+    guard let gradient, let backward else { return }
+    self.gradient = nil
+    backward(gradient, gradients)
+  }
+
+  /// Every node the roots depend on, each before its sources.
+  fileprivate static func reverseOrder(of roots: [Node]) -> [Node] {
+    var order: [Node] = []
+    var seen: Set<ObjectIdentifier> = []
+    for root in roots where seen.insert(ObjectIdentifier(root)).inserted {
+      var stack: [(node: Node, next: Int)] = [(root, 0)]
+      while let (node, next) = stack.last {
+        if next < node.sources.count {
+          stack[stack.count - 1].next += 1
+          let source = node.sources[next]
+          if seen.insert(ObjectIdentifier(source)).inserted { stack.append((source, 0)) }
+        } else {
+          order.append(node)
+          stack.removeLast()
+        }
+      }
+    }
+    return order.reversed()
+  }
+}

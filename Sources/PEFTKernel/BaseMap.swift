@@ -1,0 +1,59 @@
+import Engine
+
+/// The map a model applies at a site, as an adapter sees it. The shared base is never changed.
+public protocol BaseMap: Sendable {
+  /// x [T, inputs] ↦ x·Wᵀ + b [T, outputs].
+  func callAsFunction(_ x: Tensor) -> Tensor
+  /// W [outputs, inputs], whole.
+  func weight(as scalar: ScalarType) -> Tensor
+  /// b [outputs].
+  var bias: Tensor? { get }
+}
+
+/// x·Wᵀ + b with a frozen W in its file's format.
+public struct FrozenMap: BaseMap {
+  public let matrix: FrozenMatrix
+  public let bias: Tensor?
+
+  public init(matrix: FrozenMatrix, bias: Tensor? = nil) {
+    self.matrix = matrix
+    self.bias = bias
+  }
+
+  public func callAsFunction(_ x: Tensor) -> Tensor { x.linear(matrix, bias: bias?.converted(to: x.scalar)) }
+
+  public func weight(as scalar: ScalarType) -> Tensor { matrix.dense(as: scalar) }
+}
+
+/// x·Wᵀ + b with W and b that may themselves be trained.
+public struct TensorMap: BaseMap {
+  public let matrix: Tensor
+  public let bias: Tensor?
+
+  public init(matrix: Tensor, bias: Tensor? = nil) {
+    self.matrix = matrix
+    self.bias = bias
+  }
+
+  public func callAsFunction(_ x: Tensor) -> Tensor { x.linear(matrix, bias: bias) }
+
+  public func weight(as scalar: ScalarType) -> Tensor { matrix.converted(to: scalar) }
+}
+
+/// A base from which a change is taken away: what a method that starts off the base calls its frozen weight.
+struct OffsetMap: BaseMap {
+  let base: any BaseMap
+  let offset: WeightChange
+
+  func callAsFunction(_ x: Tensor) -> Tensor { offset.subtracted(from: base(x), x) }
+
+  func weight(as scalar: ScalarType) -> Tensor {
+    let weight = base.weight(as: scalar)
+    return weight - offset.dense(like: weight)
+  }
+
+  var bias: Tensor? {
+    guard let taken = offset.bias else { return base.bias }
+    return base.bias.map { $0 - taken } ?? taken * -1
+  }
+}

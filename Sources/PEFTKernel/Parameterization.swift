@@ -1,0 +1,83 @@
+import Engine
+
+/// A method: how the trainable numbers become adapted maps, where they start, and which of them move.
+public protocol Parameterization: Sendable {
+  var projection: any Projection { get }
+  var initialization: any InitStrategy { get }
+  var trainable: TrainableSubset { get }
+}
+
+/// A parameterization assembled from registered axes.
+public struct Assembly: Parameterization {
+  public var projection: any Projection
+  public var initialization: any InitStrategy
+  public var trainable: TrainableSubset
+
+  public init(projection: any Projection, initialization: any InitStrategy, trainable: TrainableSubset) {
+    self.projection = projection
+    self.initialization = initialization
+    self.trainable = trainable
+  }
+}
+
+/// The first axis, P: how stored numbers become adapted linear maps.
+///
+/// `prepare` maps stored numbers to the tensors the sites use (θ_D = P·θ_d, where it is not the identity) once per
+/// optimizer step; `change` says what those tensors mean for a weight. Forward, gradient, merge, export and serving
+/// follow from the change. Only what is no weight change overrides `output`.
+public protocol Projection: Sendable {
+  /// The tensors for these sites, all sites at once, in forward order. Needs shapes only, never weights.
+  func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec]
+  /// Stored numbers → what the sites use; runs once per step, and is differentiated once per step.
+  func prepare(_ stored: Tensors, _ now: Moment) -> Tensors
+  /// What the prepared tensors do to the weight of `site`; refuses where that depends on the input.
+  func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange
+  /// The adapted output at a site. The default applies `change` beside the base.
+  func output(_ call: SiteCall, _ prepared: Tensors) -> Tensor
+  /// Probability with which entries of a branch's input are dropped in training.
+  var dropout: Double { get }
+}
+
+extension Projection {
+  public var dropout: Double { 0 }
+
+  public func prepare(_ stored: Tensors, _ now: Moment) -> Tensors { stored }
+
+  public func output(_ call: SiteCall, _ prepared: Tensors) -> Tensor {
+    guard let change = try? change(at: call.site, prepared) else {
+      preconditionFailure("\(Self.self) has neither a change nor an output of its own")
+    }
+    return change.added(to: call.baseOutput, call.branchInput(dropout))
+  }
+}
+
+extension SiteCall {
+  /// The input as a branch beside the base sees it: with dropout while training.
+  public func branchInput(_ dropout: Double) -> Tensor {
+    guard dropout > 0, pass.now.mode == .training else { return input }
+    return input.dropout(dropout, pass.now.random("dropout", site.id))
+  }
+}
+
+/// No adapter at all: what a method is whose trainable numbers are the base's own.
+public struct NoProjection: Projection {
+  public init() {}
+
+  public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] { [] }
+  public func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange { WeightChange() }
+}
+
+/// Why something is not done: the rule, in words a user can act on.
+public struct Refusal: Error, Sendable, CustomStringConvertible, Equatable {
+  /// What is wrong, with names and values.
+  public var reason: String
+  /// What to do instead.
+  public var remedy: String
+
+  public init(_ reason: String, remedy: String = "") {
+    self.reason = reason
+    self.remedy = remedy
+  }
+
+  public var description: String { remedy.isEmpty ? reason : "\(reason); \(remedy)" }
+}

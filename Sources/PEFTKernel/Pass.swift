@@ -1,0 +1,55 @@
+import Engine
+import Synchronization
+
+/// State that sites of one pass hand to each other.
+public protocol Note: AnyObject, Sendable {
+  init()
+}
+
+/// One forward pass through a model: when it happens, how its rows divide into sequences, what sites noted so far.
+///
+/// A pass belongs to one caller; sites are visited in forward order.
+public final class Pass: @unchecked Sendable {
+  public let now: Moment
+  /// How the rows of activations divide into sequences.
+  public let rows: RowLayout
+  /// Every adapted site of the model in forward order.
+  public let sites: [Site]
+  /// Rows a summary may look at (prompt tokens only, say), 1 or 0 a row; nil where the caller flags none.
+  public let flags: [Bool]?
+  private var notes: [ObjectIdentifier: any Note] = [:]
+
+  public init(now: Moment, rows: RowLayout, sites: [Site], flags: [Bool]? = nil) {
+    self.now = now
+    self.rows = rows
+    self.sites = sites
+    self.flags = flags
+  }
+
+  /// The pass's one note of that type, made at first use.
+  public func note<N: Note>(_ type: N.Type) -> N {
+    if let note = notes[ObjectIdentifier(type)] as? N { return note }
+    let note = N()
+    notes[ObjectIdentifier(type)] = note
+    return note
+  }
+}
+
+/// One use of a site in a pass.
+public struct SiteCall {
+  public let site: Site
+  /// x [T, inputs].
+  public let input: Tensor
+  public let base: any BaseMap
+  public let pass: Pass
+
+  public init(site: Site, input: Tensor, base: any BaseMap, pass: Pass) {
+    self.site = site
+    self.input = input
+    self.base = base
+    self.pass = pass
+  }
+
+  /// The base's output at this input [T, outputs].
+  public var baseOutput: Tensor { base(input) }
+}

@@ -1,0 +1,59 @@
+/// What a tensor does in an adapter. Optimizers, trainable subsets and converters select by role, never by name.
+public enum Role: Hashable, Sendable {
+  /// The factor that reads the input, [rank, inputs]; with its partner if the two occur only as their product.
+  case down(Pair?)
+  /// The factor that writes the output, [outputs, rank].
+  case up(Pair?)
+  /// A small matrix between factors.
+  case core
+  /// A vector that everything else is generated from.
+  case vector
+  /// Tensors of a network that chooses: keys, queries, gates.
+  case router
+  case bias
+  case scalar
+  /// Frozen numbers that say where other numbers go.
+  case index
+  /// Frozen numbers the run is defined by.
+  case constant
+
+  /// The word for it in YAML.
+  public var name: String {
+    switch self {
+    case .down: "factor-a"
+    case .up: "factor-b"
+    case .core: "core"
+    case .vector: "vector"
+    case .router: "router"
+    case .bias: "bias"
+    case .scalar: "scalar"
+    case .index: "index"
+    case .constant: "constant"
+    }
+  }
+
+  /// The words for the roles that can be trained.
+  public static let trainableNames = ["factor-a", "factor-b", "core", "vector", "router", "bias", "scalar"]
+}
+
+/// A promise: the two factors that carry it occur only as the product up·down, which is what paired optimizers need.
+public struct Pair: Hashable, Sendable {
+  public let id: String
+
+  public init(_ id: String) { self.id = id }
+}
+
+/// Which tensors move: roles of the adapter's tensors, and tensors of the base by name.
+public struct TrainableSubset: Sendable, Hashable {
+  /// Names of roles.
+  public var roles: Set<String>
+  /// Whether every tensor of the base is trained in full.
+  public var base: Bool
+
+  public init(roles: Set<String>, base: Bool = false) {
+    self.roles = roles
+    self.base = base
+  }
+
+  public func contains(_ role: Role) -> Bool { roles.contains(role.name) }
+}

@@ -1,0 +1,42 @@
+/// The path of a place in a model, e.g. `model.layers.3.self_attn.q_proj`.
+public struct SiteID: Hashable, Sendable, CustomStringConvertible, Comparable {
+  public let path: String
+
+  public init(_ path: String) { self.path = path }
+
+  public var description: String { path }
+
+  public static func < (a: SiteID, b: SiteID) -> Bool { a.path < b.path }
+}
+
+/// A place where an adapter may stand between a value and the map a model applies to it.
+public struct Site: Hashable, Sendable {
+  public enum Kind: Hashable, Sendable {
+    /// x ↦ x·Wᵀ + b with W [outputs, inputs].
+    case linear
+    /// A table [inputs, outputs] read by index: a linear map on one-hot rows.
+    case embedding
+  }
+
+  public let id: SiteID
+  public let kind: Kind
+  /// What the place is for, in words every model shares: `attention.query`, `mlp.down`, …
+  public let use: String
+  public let outputs: Int
+  public let inputs: Int
+  /// The transformer layer it stands in, nil outside of layers.
+  public let layer: Int?
+  public let hasBias: Bool
+
+  public init(
+    id: SiteID, kind: Kind = .linear, use: String = "", outputs: Int, inputs: Int, layer: Int? = nil, hasBias: Bool = false
+  ) {
+    self.id = id
+    self.kind = kind
+    self.use = use
+    self.outputs = outputs
+    self.inputs = inputs
+    self.layer = layer
+    self.hasBias = hasBias
+  }
+}

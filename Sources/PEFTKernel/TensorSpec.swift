@@ -1,0 +1,110 @@
+import Engine
+
+/// Who a tensor belongs to: one site, or all sites of the model together.
+public enum Scope: Hashable, Sendable {
+  case site(SiteID)
+  case model
+}
+
+/// The name of a tensor in an adapter.
+public struct TensorKey: Hashable, Sendable, CustomStringConvertible {
+  public let name: String
+  public let scope: Scope
+
+  public init(_ name: String, _ scope: Scope = .model) {
+    self.name = name
+    self.scope = scope
+  }
+
+  public init(_ name: String, _ site: SiteID) { self.init(name, .site(site)) }
+
+  public var description: String {
+    switch scope {
+    case .site(let id): "\(id.path).\(name)"
+    case .model: name
+    }
+  }
+}
+
+/// How a tensor starts where no evidence is needed.
+public enum Fill: Sendable, Hashable {
+  case zeros
+  /// U(−bound, bound).
+  case uniform(bound: Double)
+  /// N(0, deviation²).
+  case normal(deviation: Double)
+  /// The identity on the last two axes, plus N(0, noise²).
+  case identity(noise: Double)
+  /// Given values, row-major.
+  case values([Double])
+
+  /// A tensor of that distribution.
+  public func tensor(_ shape: [Int], _ random: inout Philox, _ scalar: ScalarType = .float32) -> Tensor {
+    switch self {
+    case .zeros: return .zeros(shape, scalar)
+    case .uniform(let bound): return random.uniform(shape, in: -bound..<bound, scalar)
+    case .normal(let deviation): return random.normal(shape, deviation: deviation, scalar)
+    case .values(let values): return Tensor(values, shape: shape, scalar)
+    case .identity(let noise):
+      let (n, m) = (shape[shape.count - 2], shape[shape.count - 1])
+      return Tensor(
+        (0..<shape.reduce(1, *)).map { i in (i / m % n == i % m ? 1 : 0) + noise * random.normal() }, shape: shape, scalar)
+    }
+  }
+}
+
+/// Whether a file holds a tensor, or it is made again from the seed.
+public enum Keep: Sendable, Hashable {
+  case stored
+  case seeded
+}
+
+/// One tensor of an adapter: its name in files, its shape, its role, how it starts and how it is kept.
+public struct TensorSpec: Sendable, Hashable {
+  public var key: TensorKey
+  public var shape: [Int]
+  public var role: Role
+  public var fill: Fill
+  public var keep: Keep
+  /// Whether weight decay applies.
+  public var decays: Bool
+
+  public init(
+    _ key: TensorKey, _ shape: [Int], _ role: Role, fill: Fill = .zeros, keep: Keep = .stored, decays: Bool = true
+  ) {
+    self.key = key
+    self.shape = shape
+    self.role = role
+    self.fill = fill
+    self.keep = keep
+    self.decays = decays
+  }
+
+  public var count: Int { shape.reduce(1, *) }
+}
+
+/// The tensors of an adapter by name.
+public struct Tensors: Sendable {
+  public var values: [TensorKey: Tensor]
+
+  public init(_ values: [TensorKey: Tensor] = [:]) { self.values = values }
+
+  /// A tensor that the layout promised; its absence is a fault of the method.
+  public subscript(name: String, site: SiteID) -> Tensor { self[TensorKey(name, site)] }
+
+  /// A model-wide tensor that the layout promised.
+  public subscript(name: String) -> Tensor { self[TensorKey(name)] }
+
+  public subscript(key: TensorKey) -> Tensor {
+    get {
+      guard let tensor = values[key] else { preconditionFailure("no tensor \(key) in the adapter") }
+      return tensor
+    }
+    set { values[key] = newValue }
+  }
+
+  /// A tensor that may be absent.
+  public func optional(_ name: String, _ site: SiteID) -> Tensor? { values[TensorKey(name, site)] }
+
+  public func optional(_ name: String) -> Tensor? { values[TensorKey(name)] }
+}
