@@ -1,0 +1,134 @@
+import Engine
+import PEFTKernel
+
+/// ΔW = s·B·A with A [rank, inputs], B [outputs, rank] at every site: what LoRA and everything started differently share.
+///
+/// s = alpha/rank, or alpha/√rank where scaling is rank-stabilised. Forward 2·T·rank·(in + out) flops; B·A is never formed.
+public struct LowRank: Projection {
+  public var rank: Int
+  public var alpha: Double
+  public var scaling: Scaling
+  public var dropout: Double
+  /// Whether B carries a bias [outputs], scaled like its product.
+  public var hasBias: Bool
+  /// Rank and alpha of sites whose path matches a pattern.
+  public var rankPattern: SitePatterns
+  public var alphaPattern: SitePatterns
+  public var allowsExcessRank: Bool
+  /// How A and B start where the init strategy leaves them to the layout.
+  public var fill: @Sendable (Site, _ rank: Int) -> (down: Fill, up: Fill)
+
+  public enum Scaling: String, Sendable, CaseIterable {
+    /// alpha/rank.
+    case standard
+    /// alpha/√rank: activations and gradients of the branch keep their size as the rank grows [arXiv:2312.03732].
+    case rslora
+  }
+
+  public init(
+    rank: Int, alpha: Double, scaling: Scaling = .standard, dropout: Double = 0, hasBias: Bool = false,
+    rankPattern: SitePatterns = SitePatterns(), alphaPattern: SitePatterns = SitePatterns(), allowsExcessRank: Bool = false
+  ) {
+    self.rank = rank
+    self.alpha = alpha
+    self.scaling = scaling
+    self.dropout = dropout
+    self.hasBias = hasBias
+    self.rankPattern = rankPattern
+    self.alphaPattern = alphaPattern
+    self.allowsExcessRank = allowsExcessRank
+    fill = { site, _ in (.uniform(bound: 1 / Double(site.inputs).squareRoot()), .zeros) }
+  }
+
+  public func rank(at site: Site) -> Int { rankPattern[site.id].map { Int($0) } ?? rank }
+
+  /// s at a site.
+  public func scale(at site: Site) -> Double {
+    let (rank, alpha) = (Double(rank(at: site)), alphaPattern[site.id] ?? alpha)
+    return scaling == .rslora ? alpha / rank.squareRoot() : alpha / rank
+  }
+
+  public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
+    var specs: [TensorSpec] = []
+    for site in sites {
+      let rank = rank(at: site)
+      guard allowsExcessRank || rank <= min(site.inputs, site.outputs) else {
+        throw Refusal(
+          "rank \(rank) exceeds what \(site.id) [\(site.outputs), \(site.inputs)] can use",
+          remedy: "use at most \(min(site.inputs, site.outputs)), or allow_excess_rank: true")
+      }
+      let pair = Pair(site.id.path)
+      let fill = fill(site, rank)
+      specs.append(.init(TensorKey("lora_A.weight", site.id), [rank, site.inputs], .down(hasBias ? nil : pair), fill: fill.down))
+      specs.append(.init(TensorKey("lora_B.weight", site.id), [site.outputs, rank], .up(hasBias ? nil : pair), fill: fill.up))
+      if hasBias { specs.append(.init(TensorKey("lora_B.bias", site.id), [site.outputs], .bias)) }
+    }
+    return specs
+  }
+
+  public func change(at site: Site, _ t: Tensors) throws(Refusal) -> WeightChange {
+    let scale = scale(at: site)
+    let bias = t.optional("lora_B.bias", site.id)
+    return WeightChange(
+      chains: [[Matrix(t["lora_B.weight", site.id], scale: scale), Matrix(t["lora_A.weight", site.id])]],
+      bias: bias.map { $0 * scale })
+  }
+}
+
+/// Values for sites whose path matches a pattern: the pattern as a whole, or behind a dot.
+public struct SitePatterns: Sendable {
+  private let entries: [(pattern: String, value: Double)]
+
+  /// Where several patterns match one path, the longest wins.
+  public init(_ table: [String: Double] = [:]) {
+    entries = table.map { ($0.key, $0.value) }.sorted {
+      ($1.pattern.count, $0.pattern) < ($0.pattern.count, $1.pattern)
+    }
+  }
+
+  public subscript(site: SiteID) -> Double? {
+    entries.first { entry in
+      site.path == entry.pattern || site.path.hasSuffix("." + entry.pattern) || matches(entry.pattern, site.path)
+    }?.value
+  }
+
+  /// `^(.*\.)?(pattern)$`, as PEFT reads a pattern.
+  private func matches(_ pattern: String, _ path: String) -> Bool {
+    guard let regex = try? Regex("(.*\\.)?(\(pattern))") else { return false }
+    return path.wholeMatch(of: regex) != nil
+  }
+}
+
+extension LowRank {
+  /// The options that make one, with the names others use.
+  public static let options: [OptionSpec] = [
+    OptionSpec("rank", .integer(1...Int.max), default: .int(8), "rank of the update", aliases: [.init("r"), .init("lora_rank")]),
+    OptionSpec(
+      "alpha", .number(-Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude), default: .double(8),
+      "numerator of the scale", aliases: [.init("lora_alpha")]),
+    OptionSpec(
+      "scaling", .choice(Scaling.allCases.map(\.rawValue)), default: .string("standard"),
+      "alpha/rank (standard) or alpha/√rank (rslora)",
+      aliases: [.init("use_rslora", [.bool(true): .string("rslora"), .bool(false): .string("standard")])]),
+    OptionSpec(
+      "dropout", .number(0...1, belowUpper: true), default: .double(0), "dropout on the branch's input, in training",
+      aliases: [.init("lora_dropout")]),
+    OptionSpec("bias", .boolean, default: .bool(false), "whether B has a bias", aliases: [.init("lora_bias")]),
+    OptionSpec("rank_pattern", .table, default: .map([:]), "rank by site pattern"),
+    OptionSpec("alpha_pattern", .table, default: .map([:]), "alpha by site pattern"),
+    OptionSpec("allow_excess_rank", .boolean, default: .bool(false), "whether the rank may exceed a site's size"),
+  ]
+
+  public init(_ options: Options) {
+    self.init(
+      rank: options.int("rank"), alpha: options.double("alpha"),
+      scaling: Scaling(rawValue: options.string("scaling")) ?? .standard, dropout: options.double("dropout"),
+      hasBias: options.bool("bias"), rankPattern: SitePatterns(options.table("rank_pattern")),
+      alphaPattern: SitePatterns(options.table("alpha_pattern")), allowsExcessRank: options.bool("allow_excess_rank"))
+  }
+
+  /// The registered axis.
+  public static let definition = AxisDefinition<any Projection>(
+    "low-rank", "ΔW = s·B·A at every site", options: options
+  ) { (options) throws(Refusal) in LowRank(options) }
+}

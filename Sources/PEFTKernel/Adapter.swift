@@ -1,0 +1,97 @@
+import Engine
+
+/// A parameterization over the chosen sites of one model, with the values of its tensors.
+public struct Adapter: Sendable {
+  public let parameterization: any Parameterization
+  /// The adapted sites in forward order.
+  public let sites: [Site]
+  public let layout: [TensorSpec]
+  /// The stored values.
+  public var tensors: Tensors
+  /// The tensors whose change is taken away from the base, where the method starts off it.
+  public var offset: Tensors?
+
+  /// Lays the method out over `sites`, without values. Refuses what the method or its start cannot serve.
+  public static func layout(_ parameterization: any Parameterization, over sites: [Site]) throws(Refusal) -> [TensorSpec] {
+    let layout = try parameterization.projection.layout(of: sites)
+    try parameterization.initialization.check(layout, sites)
+    return layout
+  }
+
+  /// Puts values to a layout; refuses tensors that are missing or of another shape.
+  public init(
+    _ parameterization: any Parameterization, sites: [Site], layout: [TensorSpec], tensors: Tensors, offset: Tensors? = nil
+  ) throws(Refusal) {
+    for spec in layout {
+      guard let tensor = tensors.values[spec.key] else { throw Refusal("the adapter lacks the tensor \(spec.key)") }
+      guard tensor.shape == spec.shape else {
+        throw Refusal("tensor \(spec.key) has shape \(tensor.shape), but this method on this model needs \(spec.shape)")
+      }
+    }
+    self.parameterization = parameterization
+    self.sites = sites
+    self.layout = layout
+    self.tensors = tensors
+    self.offset = offset
+  }
+
+  /// The layout's trainable tensors.
+  public var trainable: [TensorSpec] { layout.filter { parameterization.trainable.contains($0.role) } }
+
+  /// The adapter as the sites use it, for tensors that are ready for a pass.
+  public func attached(_ now: Moment = Moment()) -> Attachment { Attachment(self, stored: tensors, now) }
+
+  /// Every weight change of the adapter on top of the untouched base: what merging adds. Refuses input-dependent methods.
+  public func change(at site: Site) throws(Refusal) -> WeightChange {
+    let projection = parameterization.projection
+    var change = try projection.change(at: site, projection.prepare(tensors, Moment()))
+    guard let offset else { return change }
+    let start = try projection.change(at: site, projection.prepare(offset, Moment()))
+    change.chains += start.chains.map { [Negated(map: $0[0])] + $0.dropFirst() }
+    if let taken = start.bias { change.bias = change.bias.map { $0 - taken } ?? taken * -1 }
+    return change
+  }
+}
+
+/// An adapter in use: prepared tensors, bound to sites.
+public struct Attachment: Sendable {
+  public let projection: any Projection
+  public let sites: [SiteID: Site]
+  /// What `prepare` made; leaves of the passes while training.
+  public let prepared: Tensors
+  private let offset: Tensors?
+
+  /// `stored` stands for the adapter's values (tracked leaves while training, say).
+  public init(_ adapter: Adapter, stored: Tensors, _ now: Moment) {
+    let projection = adapter.parameterization.projection
+    self.init(adapter, prepared: projection.prepare(stored, now), now)
+  }
+
+  /// With `prepared` tensors made elsewhere: by the trainer, which differentiates `prepare` once per step.
+  public init(_ adapter: Adapter, prepared: Tensors, _ now: Moment) {
+    projection = adapter.parameterization.projection
+    sites = Dictionary(uniqueKeysWithValues: adapter.sites.map { ($0.id, $0) })
+    self.prepared = prepared
+    if let offset = adapter.offset { self.offset = projection.prepare(offset, now) } else { self.offset = nil }
+  }
+
+  /// The output at `id` for input `x`, or nil where the adapter does not stand there.
+  public func output(at id: SiteID, _ x: Tensor, _ base: any BaseMap, _ pass: Pass) -> Tensor? {
+    guard let site = sites[id] else { return nil }
+    var base = base
+    if let offset, let change = try? projection.change(at: site, offset) { base = OffsetMap(base: base, offset: change) }
+    return projection.output(SiteCall(site: site, input: x, base: base, pass: pass), prepared)
+  }
+}
+
+/// A map with its sign turned.
+struct Negated: LinearMap {
+  let map: any LinearMap
+
+  var outputs: Int { map.outputs }
+  var inputs: Int { map.inputs }
+  func apply(_ x: Tensor) -> Tensor { map.apply(x) * -1 }
+  func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { map.apply(x, subtractedFrom: base) }
+  func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor { map.apply(x, addedTo: base) }
+  func dense() -> Tensor { map.dense() * -1 }
+}

@@ -1,0 +1,113 @@
+import Engine
+
+/// A reference file as a method meets it: what an independent oracle computed.
+public struct GoldenFile: Sendable {
+  public var method: String
+  /// Hyper-parameters by the spec's names.
+  public var config: [String: OptionValue]
+  /// Real tensors by name, in double.
+  public var tensors: [String: Tensor]
+  /// Integer tensors by name, flattened row-major.
+  public var integers: [String: [Int]]
+
+  public init(method: String, config: [String: OptionValue], tensors: [String: Tensor], integers: [String: [Int]]) {
+    self.method = method
+    self.config = config
+    self.tensors = tensors
+    self.integers = integers
+  }
+
+  public func int(_ name: String) -> Int? {
+    guard case .int(let value)? = config[name] else { return nil }
+    return value
+  }
+
+  public func tensor(_ name: String) throws(Refusal) -> Tensor {
+    guard let tensor = tensors[name] else { throw Refusal("the file has no tensor \(name)") }
+    return tensor
+  }
+}
+
+/// How a method reads reference files: the problem they state, in the kernel's terms. Supplied by the method's plugin;
+/// whatever runs the problem builds the method through the same registry and paths as training does.
+public struct GoldenReader: Sendable {
+  /// Whether the reader is responsible for a file.
+  public var reads: @Sendable (GoldenFile) -> Bool
+  public var read: @Sendable (GoldenFile) throws(Refusal) -> GoldenCase
+
+  public init(
+    reads: @escaping @Sendable (GoldenFile) -> Bool,
+    read: @escaping @Sendable (GoldenFile) throws(Refusal) -> GoldenCase
+  ) {
+    self.reads = reads
+    self.read = read
+  }
+}
+
+/// The problem a reference file states.
+public struct GoldenCase: Sendable {
+  /// The registry entry that is checked.
+  public var entry: String
+  /// Its options, by any name the option table knows. Names that only steered the drawing are left out.
+  public var options: [String: OptionValue]
+  /// The adapted sites in forward order, with their weights [out, in] and biases.
+  public var sites: [Site]
+  public var weights: [SiteID: Tensor]
+  public var biases: [SiteID: Tensor] = [:]
+  /// The stored tensors at the point where outputs and gradients were taken.
+  public var point: Tensors
+  /// The tensors whose change is taken away from the base there.
+  public var offset: Tensors?
+  /// How x passes through the sites; the default is the one site there is.
+  public var forward: @Sendable (_ x: Tensor, _ site: (SiteID, Tensor) -> Tensor) -> Tensor
+  /// `grad.<name>` → the tensor it is the gradient of.
+  public var gradients: [String: TensorKey]
+  /// State that earlier places of a larger model would have left in the pass.
+  public var arrange: @Sendable (Pass) -> Void = { _ in }
+  /// Mean gradients of the weights, where the start wants them.
+  public var evidence: [SiteID: Tensor] = [:]
+  /// `initial.<name>` → the same quantity from a start of ours.
+  public var initial: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
+  /// Other stated results by their full names in the file.
+  public var expected: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
+
+  public init(
+    entry: String, options: [String: OptionValue], sites: [Site], weights: [SiteID: Tensor], point: Tensors,
+    gradients: [String: TensorKey]
+  ) {
+    self.entry = entry
+    self.options = options
+    self.sites = sites
+    self.weights = weights
+    self.point = point
+    self.gradients = gradients
+    let only = sites[0].id
+    forward = { x, site in site(only, x) }
+  }
+}
+
+/// A start as made through the registry, for comparison with an oracle's.
+public struct GoldenStart: Sendable {
+  public var parameterization: any Parameterization
+  public var layout: [TensorSpec]
+  public var start: Start
+  public var weights: [SiteID: Tensor]
+  public var sites: [Site]
+
+  public init(
+    parameterization: any Parameterization, layout: [TensorSpec], start: Start, weights: [SiteID: Tensor], sites: [Site]
+  ) {
+    self.parameterization = parameterization
+    self.layout = layout
+    self.start = start
+    self.weights = weights
+    self.sites = sites
+  }
+
+  /// ΔW of some stored tensors at a site.
+  public func change(_ tensors: Tensors, at site: Site) throws(Refusal) -> Tensor {
+    guard let weight = weights[site.id] else { throw Refusal("no weight for \(site.id)") }
+    let prepared = parameterization.projection.prepare(tensors, Moment())
+    return try parameterization.projection.change(at: site, prepared).dense(like: weight)
+  }
+}

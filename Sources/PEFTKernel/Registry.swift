@@ -1,0 +1,74 @@
+/// A registered choice on one axis: a name, the options it takes, and how it is made of them.
+public struct AxisDefinition<Axis: Sendable>: Sendable {
+  public let name: String
+  public let summary: String
+  public let options: [OptionSpec]
+  /// The file that defines it; two registrations of one name must come from one place.
+  public let origin: String
+  public let make: @Sendable (Options) throws(Refusal) -> Axis
+
+  public init(
+    _ name: String, _ summary: String, options: [OptionSpec] = [], origin: String = #fileID,
+    make: @escaping @Sendable (Options) throws(Refusal) -> Axis
+  ) {
+    self.name = name
+    self.summary = summary
+    self.options = options
+    self.origin = origin
+    self.make = make
+  }
+}
+
+/// What a target contributes: axes, optimizers, and readers of reference files.
+public struct Plugin: Sendable {
+  public var name: String
+  public var projections: [AxisDefinition<any Projection>]
+  public var inits: [AxisDefinition<any InitStrategy>]
+  public var optimizers: [AxisDefinition<any UpdateRule>]
+  public var goldens: [GoldenReader]
+
+  public init(
+    _ name: String, projections: [AxisDefinition<any Projection>] = [], inits: [AxisDefinition<any InitStrategy>] = [],
+    optimizers: [AxisDefinition<any UpdateRule>] = [], goldens: [GoldenReader] = []
+  ) {
+    self.name = name
+    self.projections = projections
+    self.inits = inits
+    self.optimizers = optimizers
+    self.goldens = goldens
+  }
+}
+
+/// Every registered axis by name.
+public struct AxisRegistry: Sendable {
+  public private(set) var projections: [String: AxisDefinition<any Projection>] = [:]
+  public private(set) var inits: [String: AxisDefinition<any InitStrategy>] = [:]
+  public private(set) var optimizers: [String: AxisDefinition<any UpdateRule>] = [:]
+  public private(set) var goldens: [GoldenReader] = []
+
+  /// Collects what the plugins offer, beside what the kernel itself offers: no projection, and starts by fill.
+  public init(_ plugins: [Plugin]) throws(Refusal) {
+    for plugin in [Plugin.kernel] + plugins {
+      for definition in plugin.projections { try Self.add(definition, to: &projections, "projection") }
+      for definition in plugin.inits { try Self.add(definition, to: &inits, "init strategy") }
+      for definition in plugin.optimizers { try Self.add(definition, to: &optimizers, "optimizer") }
+      goldens += plugin.goldens
+    }
+  }
+
+  private static func add<Axis>(
+    _ definition: AxisDefinition<Axis>, to table: inout [String: AxisDefinition<Axis>], _ kind: String
+  ) throws(Refusal) {
+    if let earlier = table[definition.name], earlier.origin != definition.origin {
+      throw Refusal("\(kind) \(definition.name) is registered twice: in \(earlier.origin) and \(definition.origin)")
+    }
+    table[definition.name] = definition
+  }
+}
+
+extension Plugin {
+  static let kernel = Plugin(
+    "kernel",
+    projections: [AxisDefinition("none", "no adapter: the base's own tensors are trained") { (_) throws(Refusal) in NoProjection() }],
+    inits: [AxisDefinition("fill", "every tensor as its layout says") { (_) throws(Refusal) in FillStart() }])
+}
