@@ -1,4 +1,5 @@
-/// What the split patterns ask of a scalar.
+/// What the split patterns ask of a scalar, as of Unicode 16: that is what the expressions of the `tokenizers` library
+/// know, and to them a later scalar is nothing at all.
 enum ScalarClass: UInt8, Sendable {
   /// `\p{L}`
   case letter
@@ -29,15 +30,23 @@ enum ScalarClass: UInt8, Sendable {
     let properties = scalar.properties
     if properties.isWhitespace { return .space }
     switch properties.generalCategory {
-    case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: return .letter
-    case .decimalNumber, .letterNumber, .otherNumber: return .number
+    case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
+      return scalar.isAssigned(by: 16) ? .letter : .other
+    case .decimalNumber, .letterNumber, .otherNumber:
+      return scalar.isAssigned(by: 16) ? .number : .other
     default: return .other
     }
   }
 }
 
 extension Unicode.Scalar {
-  /// In one of the number categories.
+  /// Whether a version of Unicode knows the scalar.
+  func isAssigned(by version: Int) -> Bool {
+    guard let age = properties.age else { return false }
+    return age <= (version, 0)
+  }
+
+  /// In one of the number categories, of the newest Unicode.
   var isNumeric: Bool {
     if isASCII { return (0x30...0x39).contains(value) }
     return switch properties.generalCategory {
@@ -46,9 +55,10 @@ extension Unicode.Scalar {
     }
   }
 
-  /// `\w` of Unicode's regular expressions.
+  /// `\w` of Unicode's regular expressions, as of Unicode 16.
   var isWord: Bool {
-    switch properties.generalCategory {
+    guard isAssigned(by: 16) else { return false }
+    return switch properties.generalCategory {
     case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: true
     default: properties.isAlphabetic || properties.isJoinControl
     }

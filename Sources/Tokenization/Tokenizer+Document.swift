@@ -17,6 +17,7 @@ extension Tokenizer {
     let model = try Models.read(document["model"])
     var vocabulary = model.vocabulary
     var addedTokens: [AddedToken] = []
+    var normalForms: [Int: [UInt8]] = [:]
     var verbatimTokens = AddedTokenMatcher()
     var normalizedTokens = AddedTokenMatcher()
     for field in document["added_tokens"].isNull ? [] : try document["added_tokens"].items() {
@@ -31,6 +32,7 @@ extension Tokenizer {
       addedTokens.append(token)
       if token.isNormalized {
         for normalizer in normalizers { normalizer.normalize(&content) }
+        if !normalizers.isEmpty { normalForms[token.id] = content }
         normalizedTokens.insert(content, token)
       } else {
         verbatimTokens.insert(content, token)
@@ -41,6 +43,7 @@ extension Tokenizer {
       normalizers: normalizers, preTokenizers: try PreTokenizers.read(document["pre_tokenizer"]), model: model,
       postProcessors: try PostProcessors.read(document["post_processor"]), decoder: try Decoder(document["decoder"]),
       vocabulary: vocabulary, addedTokens: addedTokens, specialIDs: Set(addedTokens.filter(\.isSpecial).map(\.id)),
+      normalForms: normalForms,
       verbatimTokens: verbatimTokens, normalizedTokens: normalizedTokens)
   }
 

@@ -12,6 +12,8 @@ public struct Tokenizer: Sendable {
   /// The tokens found in the text itself, special ones among them.
   public let addedTokens: [AddedToken]
   let specialIDs: Set<Int>
+  /// What added tokens decode to where normalization changes them.
+  let normalForms: [Int: [UInt8]]
   /// Tokens to find in the text as it is given.
   let verbatimTokens: AddedTokenMatcher
   /// Tokens to find in the normalized text.
@@ -84,6 +86,6 @@ extension Tokenizer {
   /// What an id adds to a decoded text, `nil` for nothing at all.
   func bytes(of id: Int, skipSpecialTokens: Bool, isFirst: Bool) -> [UInt8]? {
     guard let token = vocabulary.token(of: id), !(skipSpecialTokens && isSpecial(id)) else { return nil }
-    return decoder.bytes(of: token, isFirst: isFirst)
+    return decoder.bytes(of: normalForms[id] ?? token, isFirst: isFirst)
   }
 }
