@@ -44,7 +44,11 @@ enum PreTokenizers {
     case "Split": return [try Split(field)]
     case "Sequence":
       var steps: [any PreTokenizer] = []
-      for item in try field["pretokenizers"].items() { steps += try read(item) }
+      for item in try field["pretokenizers"].items() {
+        steps += try read(item)
+        // Each may double the text again: a document with a long list of them would fill any memory.
+        if steps.count(where: { $0 is ByteLevel }) > 1 { throw item.refusal("a second ByteLevel is not supported") }
+      }
       return steps
     case let type: throw field.unsupported(type: type)
     }

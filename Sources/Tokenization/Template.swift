@@ -9,6 +9,7 @@ struct Template: PostProcessor {
 
   init(_ field: Field) throws(TokenizerError) {
     var pieces: [Piece] = []
+    var hasText = false
     for item in try field["single"].items() {
       let special = item["SpecialToken"]
       let sequence = item["Sequence"]
@@ -22,6 +23,8 @@ struct Template: PostProcessor {
       } else if !sequence.isNull {
         let name = try sequence["id"].string()
         guard name == "A" else { throw sequence["id"].refusal("\(quoted(name)) is no part of a single text") }
+        guard !hasText else { throw item.refusal("the text twice is not supported") }
+        hasText = true
         pieces.append(.text)
       } else {
         throw item.refusal("expected a \"SpecialToken\" or a \"Sequence\"")

@@ -55,6 +55,10 @@ import Testing
           ["type": "Sequence", "pretokenizers": [["type": "Digits", "individual_digits": true], ["type": "Metaspace"]]]
         ))
         == "pre_tokenizer.pretokenizers[1]: type \"Metaspace\" is not supported")
+    let byteLevel: JSON = ["type": "ByteLevel", "add_prefix_space": false]
+    #expect(
+      message(("pre_tokenizer", ["type": "Sequence", "pretokenizers": [byteLevel, byteLevel]]))
+        == "pre_tokenizer.pretokenizers[1]: a second ByteLevel is not supported")
     #expect(message(("pre_tokenizer", ["type": 3])) == "pre_tokenizer.type: expected a string, found a number")
     #expect(message(("pre_tokenizer", "ByteLevel")) == "pre_tokenizer: expected an object, found a string")
     #expect(
@@ -134,6 +138,9 @@ import Testing
         == "post_processor.single[0].SpecialToken.id: \"</s>\" is not among the special tokens")
     #expect(
       template([["SpecialToken": ["id": "<s>"]]]) == "post_processor.special_tokens.<s>.ids[0]: -4 is no token id")
+    #expect(
+      template([["Sequence": ["id": "A"]], ["Sequence": ["id": "A"]]])
+        == "post_processor.single[1]: the text twice is not supported")
     #expect(template(["$A"]) == "post_processor.single[0]: expected a \"SpecialToken\" or a \"Sequence\"")
   }
 }
