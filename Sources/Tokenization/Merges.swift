@@ -1,0 +1,144 @@
+import JSON
+
+/// The learned pairs: which two tokens join, into what, and in which order of preference.
+struct Merges: Sendable {
+  /// A pair of ids to rank and result, each two halves of a word, so that comparing results compares ranks.
+  private var table: [UInt64: UInt64] = [:]
+
+  private static let none = UInt64.max
+
+  /// Reads pairs written as `"a b"` or as `["a", "b"]`.
+  init(_ field: Field, vocabulary: Vocabulary) throws(TokenizerError) {
+    guard let items = field.value.array else { throw field.mismatch(expected: "an array") }
+    guard items.count < Int(Int32.max) else { throw field.refusal("too many merges") }
+    table.reserveCapacity(items.count)
+    for (rank, item) in items.enumerated() {
+      // The path is spelled out only for a refusal: there are hundreds of thousands of these.
+      func refusal(_ message: String) -> TokenizerError {
+        TokenizerError(path: "\(field.path)[\(rank)]", message: message)
+      }
+      if case .string(let text) = item, text.utf8.starts(with: "#version".utf8) { continue }
+      guard let (left, right) = Self.pair(item) else { throw refusal("expected a pair of tokens") }
+      func id(_ token: [UInt8]) throws(TokenizerError) -> UInt32 {
+        guard let id = vocabulary.id(of: token) else {
+          throw refusal("\(quoted(String(decoding: token, as: UTF8.self))) is not in the vocabulary")
+        }
+        return id
+      }
+      table[Self.pack(try id(left), try id(right))] = Self.pack(UInt32(rank), try id(left + right))
+    }
+  }
+
+  private static func pair(_ item: JSON) -> ([UInt8], [UInt8])? {
+    switch item {
+    case .string(let text):
+      let parts = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+      return parts.count == 2 ? (Array(parts[0]), Array(parts[1])) : nil
+    case .array(let parts):
+      guard parts.count == 2, let left = parts[0].string, let right = parts[1].string else { return nil }
+      return (Array(left.utf8), Array(right.utf8))
+    default: return nil
+    }
+  }
+
+  private static func pack(_ high: UInt32, _ low: UInt32) -> UInt64 { UInt64(high) << 32 | UInt64(low) }
+
+  private func join(_ left: UInt32, _ right: UInt32) -> UInt64 { table[Self.pack(left, right)] ?? Self.none }
+
+  /// Joins pairs, lowest rank first and leftmost among equals, until none is known.
+  func apply(to symbols: inout [UInt32]) {
+    if symbols.count <= Self.longestScan { scan(&symbols) } else { queue(&symbols) }
+  }
+
+  /// Up to here looking over all pairs each time beats keeping them in order.
+  static let longestScan = 64
+}
+
+extension Merges {
+  /// Quadratic, without bookkeeping: what nearly all words take.
+  func scan(_ symbols: inout [UInt32]) {
+    guard symbols.count > 1 else { return }
+    var joins: [UInt64] = []
+    joins.reserveCapacity(symbols.count)
+    for i in 1..<symbols.count { joins.append(join(symbols[i - 1], symbols[i])) }
+    while true {
+      var best = Self.none
+      var at = 0
+      for i in joins.indices where joins[i] < best { (best, at) = (joins[i], i) }
+      guard best != Self.none else { return }
+      symbols[at] = UInt32(truncatingIfNeeded: best)
+      symbols.remove(at: at + 1)
+      joins.remove(at: at)
+      if at > 0 { joins[at - 1] = join(symbols[at - 1], symbols[at]) }
+      if at < joins.count { joins[at] = join(symbols[at], symbols[at + 1]) }
+    }
+  }
+
+  /// For words of any length: symbols in a linked list, joins in a heap. An entry of the heap whose pair has changed
+  /// since is told by its join and passed over.
+  func queue(_ symbols: inout [UInt32]) {
+    let count = symbols.count
+    var previous = Array(-1..<count - 1)
+    var next = Array(1..<count + 1)
+    var isJoined = [Bool](repeating: false, count: count)
+    var heap = JoinHeap()
+
+    func candidate(_ at: Int, _ symbols: [UInt32], _ next: [Int]) -> UInt64 {
+      next[at] < count ? join(symbols[at], symbols[next[at]]) : Self.none
+    }
+    for i in 0..<count {
+      let join = candidate(i, symbols, next)
+      if join != Self.none { heap.push(.init(join: join, at: i)) }
+    }
+    while let top = heap.pop() {
+      guard !isJoined[top.at], candidate(top.at, symbols, next) == top.join else { continue }
+      let right = next[top.at]
+      symbols[top.at] = UInt32(truncatingIfNeeded: top.join)
+      isJoined[right] = true
+      next[top.at] = next[right]
+      if next[right] < count { previous[next[right]] = top.at }
+      for i in [previous[top.at], top.at] where i >= 0 {
+        let join = candidate(i, symbols, next)
+        if join != Self.none { heap.push(.init(join: join, at: i)) }
+      }
+    }
+    symbols = symbols.indices.filter { !isJoined[$0] }.map { symbols[$0] }
+  }
+}
+
+/// A binary heap, the next join to make on top.
+private struct JoinHeap {
+  struct Entry {
+    var join: UInt64
+    var at: Int
+
+    func precedes(_ other: Entry) -> Bool { (join, at) < (other.join, other.at) }
+  }
+
+  private var entries: [Entry] = []
+
+  mutating func push(_ entry: Entry) {
+    entries.append(entry)
+    var child = entries.count - 1
+    while child > 0, entries[child].precedes(entries[(child - 1) / 2]) {
+      entries.swapAt(child, (child - 1) / 2)
+      child = (child - 1) / 2
+    }
+  }
+
+  mutating func pop() -> Entry? {
+    guard let last = entries.popLast() else { return nil }
+    guard let top = entries.first else { return last }
+    entries[0] = last
+    var parent = 0
+    while true {
+      var child = 2 * parent + 1
+      guard child < entries.count else { break }
+      if child + 1 < entries.count, entries[child + 1].precedes(entries[child]) { child += 1 }
+      guard entries[child].precedes(entries[parent]) else { break }
+      entries.swapAt(child, parent)
+      parent = child
+    }
+    return top
+  }
+}
