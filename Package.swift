@@ -35,7 +35,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .executable(name: "peft", targets: ["peft"]),
-    .library(name: "SwiftPEFT", targets: ["PEFTKernel", "Blocks", "Engine", "Registry", "Models", "Training", "Catalog"]),
+    .library(name: "SwiftPEFT", targets: ["PEFTKernel", "Blocks", "Engine", "Registry", "Models", "AdapterFiles", "Training", "Catalog"]),
     .library(name: "PEFTConformance", targets: ["Conformance"]),
     .library(name: "PEFTCommand", targets: ["PEFTCLI"]),
   ],
@@ -60,15 +60,16 @@ let package = Package(
     room("Tokenization", ["JSON"]),
     room("Models", ["PEFTKernel", "Engine", "Files", "JSON"]),
     room("Registry", ["PEFTKernel", "YAML", "JSON", "Files"]),
-    room("Training", ["Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML"]),
-    room("Conformance", ["Training", "Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
+    room("AdapterFiles", ["Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
+    room("Training", ["AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML"]),
+    room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
       name: "Catalog", dependencies: methods.map { .init(stringLiteral: $0) } + ["PEFTKernel", "Registry", "Training"],
       resources: entries.map { .embedInCode("methods/\($0).yaml") }, swiftSettings: settings),
     room(
       "PEFTCLI",
       [
-        "Conformance", "Training", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML",
+        "Conformance", "Training", "AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML",
         .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(name: "peft", dependencies: ["PEFTCLI", "Catalog"], swiftSettings: settings),
@@ -79,9 +80,16 @@ let package = Package(
     + methods.map { tests("\($0)Tests", [.init(stringLiteral: $0), "Conformance", "Catalog"]) }
     + [
       tests("EngineTests", ["Engine", "CKernels"]),
+      tests("PEFTKernelTests", ["PEFTKernel", "Blocks", "Engine"]),
       tests("JSONTests", ["JSON"]),
       tests("YAMLTests", ["YAML"]),
       tests("FilesTests", ["Files", "JSON", "Engine"]),
       tests("TokenizationTests", ["Tokenization", "JSON"], resources: [.copy("Fixtures")]),
+      tests("ModelsTests", ["Models", "PEFTKernel", "Engine", "Files"], resources: [.copy("Fixtures")]),
+      tests("RegistryTests", ["Registry", "Catalog", "PEFTKernel", "YAML"]),
+      tests("AdapterFilesTests", ["AdapterFiles", "Catalog"], resources: [.copy("Fixtures")]),
+      tests("TrainingTests", ["Training", "AdapterFiles", "Catalog", "Models"], resources: [.copy("Fixtures")]),
+      tests("ConformanceTests", ["Conformance", "Catalog"], resources: [.copy("Fixtures")]),
+      tests("CommandTests", ["PEFTCLI", "Catalog"]),
     ]
 )
