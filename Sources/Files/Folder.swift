@@ -61,11 +61,13 @@ public enum Folder {
 
   /// Folder and last name of a path, slashes at its end ignored: `("runs", "first")` of `runs/first/`, `(".", "x")` of `x`.
   public static func split(_ path: String) -> (folder: String, name: String) {
-    var rest = path[...]
-    while rest.count > 1, rest.last == "/" { rest.removeLast() }
-    guard rest != "/", let slash = rest.lastIndex(of: "/") else { return rest == "/" ? ("/", "") : (".", String(rest)) }
+    // By bytes, as the system splits: a slash and a combining accent after it are one `Character`.
+    let separator = UInt8(ascii: "/")
+    var rest = path.utf8[...]
+    while rest.count > 1, rest.last == separator { rest.removeLast() }
+    guard let slash = rest.lastIndex(of: separator) else { return (".", String(Substring(rest))) }
     let folder = rest[..<slash]
-    return (folder.isEmpty ? "/" : String(folder), String(rest[rest.index(after: slash)...]))
+    return (folder.isEmpty ? "/" : String(Substring(folder)), String(Substring(rest[rest.index(after: slash)...])))
   }
 
   /// Waits until the folder's list of names is on the disk.

@@ -6,7 +6,8 @@
 
 /// A file mapped read-only for as long as this object lives: no copy, and pages come in when they are touched.
 ///
-/// `bytes` is valid only while the object is held. A file that another process shortens meanwhile ends this one with SIGBUS, as
+/// `bytes` is valid only while the object is held, and a local variable is not held beyond its last mention: use ``withBytes(_:)``
+/// there. A file that another process shortens meanwhile ends this one with SIGBUS, as
 /// with every mapping; files named final by ``WholeFile`` are replaced, never shortened.
 // Unchecked: a pointer is not Sendable, but what it points to never changes.
 public final class MappedFile: @unchecked Sendable {
@@ -30,6 +31,14 @@ public final class MappedFile: @unchecked Sendable {
     let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.number, 0)
     guard let address, address != MAP_FAILED else { throw .system(.io, path, "cannot be mapped", errno: errno) }
     bytes = UnsafeRawBufferPointer(start: address, count: size)
+  }
+
+  /// Holds the mapping for the time of the call.
+  public func withBytes<Result, Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    defer { withExtendedLifetime(self) {} }
+    return try body(bytes)
   }
 
   deinit {

@@ -56,7 +56,7 @@ public struct SHA256: Sendable {
   public static func hex(ofFile path: String) throws(FileError) -> String {
     let file = try MappedFile(path)
     var hash = SHA256()
-    hash.update(file.bytes)
+    file.withBytes { hash.update($0) }
     return hash.hex
   }
 

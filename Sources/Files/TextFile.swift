@@ -10,8 +10,8 @@ public enum TextFile {
       throw FileError(.badData, path, "is too large", cause: "\(file.bytes.count) bytes, at most \(maximumBytes) are read")
     }
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
-    let content = file.bytes.dropFirst(file.bytes.starts(with: mark) ? 3 : 0)
-    guard let text = String(validating: content, as: UTF8.self) else { throw FileError(.badData, path, "is not UTF-8 text") }
+    let text = file.withBytes { String(validating: $0.dropFirst($0.starts(with: mark) ? 3 : 0), as: UTF8.self) }
+    guard let text else { throw FileError(.badData, path, "is not UTF-8 text") }
     return text
   }
 

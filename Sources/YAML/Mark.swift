@@ -28,6 +28,17 @@ public struct YAMLError: Error, Sendable, Equatable, CustomStringConvertible {
     self.message = message
   }
 
-  /// `file:line:column: message`, the form editors jump to.
-  public var description: String { "\(file):\(mark): \(message)" }
+  /// `file:line:column: message` on one line, the form editors jump to.
+  public var description: String {
+    var line = ""
+    for scalar in "\(file):\(mark): \(message)".unicodeScalars {
+      // A key may hold anything; what a terminal would obey is shown by its number.
+      if scalar.properties.generalCategory == .control {
+        line += "\\u{\(String(scalar.value, radix: 16))}"
+      } else {
+        line.unicodeScalars.append(scalar)
+      }
+    }
+    return line
+  }
 }

@@ -13,7 +13,9 @@ extension YAMLNode {
     guard bytes.count <= maximumBytes else {
       throw YAMLError(file: file, mark: Mark(line: 1, column: 1), message: "the text is longer than \(maximumBytes) bytes")
     }
-    let parser = YAMLParser(bytes: bytes, file: file)
+    // libyaml counts a byte order mark as a column, and then finds the second line indented too little.
+    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    let parser = YAMLParser(bytes: bytes.starts(with: mark) ? Array(bytes.dropFirst(3)) : bytes, file: file)
     return try parser.document()
   }
 
