@@ -86,7 +86,8 @@ private struct JSONReader {
   mutating func object() throws(JSONError) -> JSON {
     try expect("{")
     var members: [JSON.Member] = []
-    var seen: Set<String> = []
+    // By bytes: strings that Unicode calls equal are different keys, and vocabularies hold both.
+    var seen: Set<[UInt8]> = []
     skipSpace()
     if at < bytes.count, bytes[at] == UInt8(ascii: "}") {
       at += 1
@@ -97,7 +98,7 @@ private struct JSONReader {
       let start = at
       guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else { throw fail("expected a key in quotes") }
       let key = try string()
-      guard seen.insert(key).inserted else { throw fail("duplicate key \"\(key)\"", at: start) }
+      guard seen.insert(Array(key.utf8)).inserted else { throw fail("duplicate key \"\(key)\"", at: start) }
       skipSpace()
       try expect(":")
       members.append(.init(key, try value()))
@@ -218,8 +219,9 @@ private struct JSONReader {
   }
 
   mutating func hex4() throws(JSONError) -> UInt32 {
-    guard at + 4 <= bytes.count, let value = UInt32(String(decoding: bytes[at..<at + 4], as: UTF8.self), radix: 16),
-      bytes[at] != UInt8(ascii: "+")
+    // The standard library also takes signs.
+    guard at + 4 <= bytes.count, !bytes[at..<at + 4].contains(where: { "+-".utf8.contains($0) }),
+      let value = UInt32(String(decoding: bytes[at..<at + 4], as: UTF8.self), radix: 16)
     else { throw fail("expected four hexadecimal digits") }
     at += 4
     return value
