@@ -1,1 +1,46 @@
+// Loops over contiguous row-major arrays: no globals, no allocation, no threads (a caller splits rows).
+//
+// Every function of kernels_api.h exists three times:
+//   name_f32      16-wide vectors, cloned for x86-64-v4, -v3 and the baseline on x86-64 Linux
+//   name_ref_f32  the plain scalar twin in float
+//   name_f64      the same scalar source in double
+// Any length is allowed, 0 included. Unless a comment says otherwise, an output may be the same
+// array as an input of the same shape, but may not overlap it partly. `_acc` adds into its output.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#define CK_T float
+#define CK_FN(name) name##_f32
+#include "kernels_api.h"
+#undef CK_FN
+#define CK_FN(name) name##_ref_f32
+#include "kernels_api.h"
+#undef CK_FN
+#undef CK_T
+#define CK_T double
+#define CK_FN(name) name##_f64
+#include "kernels_api.h"
+#undef CK_FN
+#undef CK_T
+
+// ---- convert.c: to a narrower type rounds to nearest even; NaN stays NaN, with its sign.
+void bf16_to_f32(float *y, const uint16_t *x, size_t n);
+void f16_to_f32(float *y, const uint16_t *x, size_t n);
+void bf16_to_f64(double *y, const uint16_t *x, size_t n);
+void f16_to_f64(double *y, const uint16_t *x, size_t n);
+void f32_to_bf16(uint16_t *y, const float *x, size_t n);
+void f32_to_f16(uint16_t *y, const float *x, size_t n);
+void f32_to_f64(double *y, const float *x, size_t n);
+void f64_to_f32(float *y, const double *x, size_t n);
+
+// y[t,:] = table[ids[t],:] from a half-precision table (embed_f32 / embed_f64 take a full one).
+void embed_bf16(float *y, const uint16_t *table, const int32_t *ids, size_t rows, size_t cols);
+void embed_f16(float *y, const uint16_t *table, const int32_t *ids, size_t rows, size_t cols);
+
+// y[o] = W[o,:] . x for row_begin <= o < row_end, W half precision, sums in float (see gemv_f32).
+void gemv_bf16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
+void gemv_f16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
+
+// ---- random.c: one Philox4x32-10 block.
+void philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);

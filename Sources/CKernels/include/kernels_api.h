@@ -1,0 +1,98 @@
+// Included by kernels.h once per element type, with CK_T and CK_FN defined. T below is CK_T.
+
+// ---- elementwise.c
+void CK_FN(add)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
+void CK_FN(sub)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
+void CK_FN(mul)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
+void CK_FN(add_acc)(CK_T *y, const CK_T *x, size_t n);
+void CK_FN(mul_acc)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
+void CK_FN(axpy)(CK_T *y, CK_T alpha, const CK_T *x, size_t n);   // y += alpha x
+void CK_FN(scale)(CK_T *y, CK_T alpha, const CK_T *x, size_t n);  // y = alpha x
+void CK_FN(fill)(CK_T *y, CK_T value, size_t n);
+void CK_FN(add_row)(CK_T *y, const CK_T *x, const CK_T *row, size_t rows, size_t cols);
+void CK_FN(mul_row)(CK_T *y, const CK_T *x, const CK_T *row, size_t rows, size_t cols);
+void CK_FN(mul_col)(CK_T *y, const CK_T *x, const CK_T *col, size_t rows, size_t cols);  // y[t,:] = x[t,:] col[t]
+void CK_FN(col_sum_acc)(CK_T *out, const CK_T *x, size_t rows, size_t cols);             // out[cols]
+void CK_FN(row_dot)(CK_T *out, const CK_T *a, const CK_T *b, size_t rows, size_t cols);  // out[rows]
+double CK_FN(sum)(const CK_T *x, size_t n);
+double CK_FN(dot)(const CK_T *a, const CK_T *b, size_t n);
+double CK_FN(sum_squares)(const CK_T *x, size_t n);
+CK_T CK_FN(max_abs)(const CK_T *x, size_t n);  // 0 when n is 0; NaN elements are skipped
+int CK_FN(all_finite)(const CK_T *x, size_t n);
+
+// ---- activation.c: backward passes add dy f'(x) into dx, given the output y or the input x.
+void CK_FN(exp)(CK_T *y, const CK_T *x, size_t n);
+void CK_FN(exp_backward_acc)(CK_T *dx, const CK_T *y, const CK_T *dy, size_t n);
+void CK_FN(tanh)(CK_T *y, const CK_T *x, size_t n);
+void CK_FN(tanh_backward_acc)(CK_T *dx, const CK_T *y, const CK_T *dy, size_t n);
+void CK_FN(sigmoid)(CK_T *y, const CK_T *x, size_t n);
+void CK_FN(sigmoid_backward_acc)(CK_T *dx, const CK_T *y, const CK_T *dy, size_t n);
+void CK_FN(relu)(CK_T *y, const CK_T *x, size_t n);
+void CK_FN(relu_backward_acc)(CK_T *dx, const CK_T *y, const CK_T *dy, size_t n);  // y may as well be x
+void CK_FN(gelu_tanh)(CK_T *y, const CK_T *x, size_t n);                           // "gelu_new"
+void CK_FN(gelu_tanh_backward_acc)(CK_T *dx, const CK_T *x, const CK_T *dy, size_t n);
+void CK_FN(gelu_erf)(CK_T *y, const CK_T *x, size_t n);
+void CK_FN(gelu_erf_backward_acc)(CK_T *dx, const CK_T *x, const CK_T *dy, size_t n);
+void CK_FN(silu)(CK_T *y, const CK_T *x, size_t n);
+void CK_FN(silu_backward_acc)(CK_T *dx, const CK_T *x, const CK_T *dy, size_t n);
+void CK_FN(swiglu)(CK_T *y, const CK_T *g, const CK_T *u, size_t n);  // y = silu(g) u
+void CK_FN(swiglu_backward)(CK_T *dg, CK_T *du, const CK_T *g, const CK_T *u, const CK_T *dy, size_t n);
+
+// ---- norms.c: inv_rms, mean and inv_std are [rows]. With accumulate != 0 dx is added to.
+void CK_FN(rmsnorm)(CK_T *y, CK_T *inv_rms, const CK_T *x, const CK_T *weight, CK_T eps, size_t rows, size_t cols);
+void CK_FN(rmsnorm_backward)(CK_T *dx, int accumulate, const CK_T *x, const CK_T *weight, const CK_T *inv_rms,
+                             const CK_T *dy, size_t rows, size_t cols);
+void CK_FN(rmsnorm_weight_grad_acc)(CK_T *dw, const CK_T *x, const CK_T *inv_rms, const CK_T *dy, size_t rows,
+                                    size_t cols);
+// bias and db may be NULL.
+void CK_FN(layernorm)(CK_T *y, CK_T *mean, CK_T *inv_std, const CK_T *x, const CK_T *weight, const CK_T *bias,
+                      CK_T eps, size_t rows, size_t cols);
+void CK_FN(layernorm_backward)(CK_T *dx, int accumulate, const CK_T *x, const CK_T *weight, const CK_T *mean,
+                               const CK_T *inv_std, const CK_T *dy, size_t rows, size_t cols);
+void CK_FN(layernorm_weight_grad_acc)(CK_T *dw, CK_T *db, const CK_T *x, const CK_T *mean, const CK_T *inv_std,
+                                      const CK_T *dy, size_t rows, size_t cols);
+
+// ---- softmax.c: in place, softmax(scale s) over the columns a row sees; all others become 0.
+// Row i of the causal form sees columns j <= first_query_position + i; of the masked form lo[i] <= j < hi[i]
+// (NULL lo: 0; NULL hi: cols; both lie in 0...cols). A column whose allowed byte is 0 is seen by no row (NULL: all are allowed).
+// A row that sees nothing becomes 0.
+void CK_FN(softmax_causal)(CK_T *scores, size_t rows, size_t cols, size_t first_query_position, CK_T scale,
+                           const uint8_t *allowed);
+void CK_FN(softmax_masked)(CK_T *scores, size_t rows, size_t cols, const int32_t *lo, const int32_t *hi, CK_T scale,
+                           const uint8_t *allowed);
+// In place dp -> ds = p (dp - sum(dp p)) scale over the same columns, 0 elsewhere.
+void CK_FN(softmax_causal_backward)(CK_T *dscores, const CK_T *p, size_t rows, size_t cols,
+                                    size_t first_query_position, CK_T scale);
+void CK_FN(softmax_masked_backward)(CK_T *dscores, const CK_T *p, size_t rows, size_t cols, const int32_t *lo,
+                                    const int32_t *hi, CK_T scale);
+
+// ---- rope.c: rotate the pairs (j, j + head_dim/2) of each head by sign times the angle; sign -1 is the backward.
+// cos and sin are [positions, head_dim/2]; NULL positions: 0, 1, 2, ... Row t is at y + t stride_out, x + t stride_in.
+void CK_FN(rope)(CK_T *y, const CK_T *x, const CK_T *cos, const CK_T *sin, const int32_t *positions, size_t rows,
+                 size_t heads, size_t head_dim, CK_T sign, size_t stride_in, size_t stride_out);
+
+// ---- loss.c: a row labelled -100 is ignored; any other label outside 0..<vocabulary makes the loss NaN.
+// Adds sum(-log p) to *loss_sum and the labelled rows to *count; logits become (softmax - onehot) scale, ignored rows 0.
+void CK_FN(cross_entropy)(CK_T *logits, const int32_t *labels, size_t rows, size_t vocabulary, CK_T scale,
+                          double *loss_sum, int *count);
+// Forward only: -log p of each row, 0 where ignored.
+void CK_FN(cross_entropy_rows)(double *nll, const CK_T *logits, const int32_t *labels, size_t rows, size_t vocabulary);
+
+// ---- optimizer.c: one step of torch.optim.AdamW in its order of operations; bias corrections are 1 - beta^t.
+void CK_FN(adamw)(CK_T *param, const CK_T *grad, CK_T *m, CK_T *v, double lr, double beta1, double beta2, double eps,
+                  double weight_decay, double bias_correction1, double bias_correction2, size_t n);
+
+// ---- random.c: element first + i of the endless sequence (key, stream) goes to y[i], however a caller splits it.
+void CK_FN(uniform)(CK_T *y, uint64_t key, uint64_t stream, uint64_t first, size_t n);  // [0,1): 24 or 53 bits
+void CK_FN(normal)(CK_T *y, uint64_t key, uint64_t stream, uint64_t first, size_t n);   // the same in every type
+// y = keep ? x / (1 - p) : 0 with the same mask in every type; applied to dy it is the backward.
+void CK_FN(dropout)(CK_T *y, const CK_T *x, double p, uint64_t key, uint64_t stream, uint64_t first, size_t n);
+void CK_FN(dropout_acc)(CK_T *y, const CK_T *x, double p, uint64_t key, uint64_t stream, uint64_t first, size_t n);
+
+// ---- gather.c: indices are trusted. Outputs may not overlap inputs.
+void CK_FN(gather_scaled)(CK_T *y, const CK_T *theta, const int32_t *idx, const CK_T *norms, size_t n);
+void CK_FN(scatter_add)(CK_T *g_theta, const CK_T *g, const int32_t *idx, size_t n);  // g_theta[idx[i]] += g[i]
+void CK_FN(embed)(CK_T *y, const CK_T *table, const int32_t *ids, size_t rows, size_t cols);
+void CK_FN(embed_grad_acc)(CK_T *dtable, const CK_T *dy, const int32_t *ids, size_t rows, size_t cols);
+// y[o] = W[o,:] . x for row_begin <= o < row_end; W is [rows, cols].
+void CK_FN(gemv)(CK_T *y, const CK_T *W, const CK_T *x, size_t row_begin, size_t row_end, size_t cols);

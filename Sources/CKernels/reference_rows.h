@@ -1,0 +1,193 @@
+// Included by reference.c per type: T, FN(name), M(libm name). Loops over rows and columns.
+
+#define ROWS for (size_t t = 0; t < rows; t++)
+#define COLS for (size_t j = 0; j < cols; j++)
+#define AT(array) ((array)[t * cols + j])
+
+void FN(add_row)(T *y, const T *x, const T *row, size_t rows, size_t cols) { ROWS COLS AT(y) = AT(x) + row[j]; }
+void FN(mul_row)(T *y, const T *x, const T *row, size_t rows, size_t cols) { ROWS COLS AT(y) = AT(x) * row[j]; }
+void FN(mul_col)(T *y, const T *x, const T *col, size_t rows, size_t cols) { ROWS COLS AT(y) = AT(x) * col[t]; }
+void FN(col_sum_acc)(T *out, const T *x, size_t rows, size_t cols) { ROWS COLS out[j] += AT(x); }
+
+void FN(row_dot)(T *out, const T *a, const T *b, size_t rows, size_t cols) {
+  ROWS {
+    T s = 0;
+    COLS s += AT(a) * AT(b);
+    out[t] = s;
+  }
+}
+
+void FN(rmsnorm)(T *y, T *inv_rms, const T *x, const T *weight, T eps, size_t rows, size_t cols) {
+  ROWS {
+    T s = 0;
+    COLS s += AT(x) * AT(x);
+    inv_rms[t] = 1 / M(sqrt)(s / (T)cols + eps);
+    COLS AT(y) = AT(x) * inv_rms[t] * weight[j];
+  }
+}
+
+void FN(rmsnorm_backward)(T *dx, int accumulate, const T *x, const T *weight, const T *inv_rms, const T *dy,
+                          size_t rows, size_t cols) {
+  ROWS {
+    T s = 0;
+    COLS s += AT(dy) * weight[j] * AT(x);
+    const T inv = inv_rms[t], c = inv * inv * (s / (T)cols);
+    COLS {
+      const T d = (AT(dy) * weight[j] - AT(x) * c) * inv;
+      AT(dx) = accumulate ? AT(dx) + d : d;
+    }
+  }
+}
+
+void FN(rmsnorm_weight_grad_acc)(T *dw, const T *x, const T *inv_rms, const T *dy, size_t rows, size_t cols) {
+  ROWS COLS dw[j] += AT(dy) * (AT(x) * inv_rms[t]);
+}
+
+void FN(layernorm)(T *y, T *mean, T *inv_std, const T *x, const T *weight, const T *bias, T eps, size_t rows,
+                   size_t cols) {
+  ROWS {
+    T s = 0, s2 = 0;
+    COLS s += AT(x);
+    const T mu = s / (T)cols;
+    COLS s2 += (AT(x) - mu) * (AT(x) - mu);
+    mean[t] = mu;
+    inv_std[t] = 1 / M(sqrt)(s2 / (T)cols + eps);
+    COLS AT(y) = (AT(x) - mu) * inv_std[t] * weight[j] + (bias ? bias[j] : 0);
+  }
+}
+
+void FN(layernorm_backward)(T *dx, int accumulate, const T *x, const T *weight, const T *mean, const T *inv_std,
+                            const T *dy, size_t rows, size_t cols) {
+  ROWS {
+    T s = 0, sx = 0;
+    COLS {
+      const T g = AT(dy) * weight[j];
+      s += g;
+      sx += g * ((AT(x) - mean[t]) * inv_std[t]);
+    }
+    const T a = s / (T)cols, b = sx / (T)cols;
+    COLS {
+      const T d = (AT(dy) * weight[j] - a - (AT(x) - mean[t]) * inv_std[t] * b) * inv_std[t];
+      AT(dx) = accumulate ? AT(dx) + d : d;
+    }
+  }
+}
+
+void FN(layernorm_weight_grad_acc)(T *dw, T *db, const T *x, const T *mean, const T *inv_std, const T *dy, size_t rows,
+                                   size_t cols) {
+  ROWS COLS {
+    dw[j] += AT(dy) * ((AT(x) - mean[t]) * inv_std[t]);
+    if (db) db[j] += AT(dy);
+  }
+}
+
+static void FN(softmax_row)(T *s, size_t cols, size_t lo, size_t hi, T scale, const uint8_t *allowed) {
+  T top = -(T)INFINITY, total = 0;
+  COLS if (j >= lo && j < hi && (!allowed || allowed[j])) top = M(fmax)(top, s[j] * scale);
+  COLS {
+    const int seen = j >= lo && j < hi && (!allowed || allowed[j]) && top != -(T)INFINITY;
+    s[j] = seen ? M(exp)(s[j] * scale - top) : 0;
+    total += s[j];
+  }
+  if (top != -(T)INFINITY) COLS s[j] /= total;
+}
+
+static void FN(softmax_backward_row)(T *d, const T *p, size_t cols, size_t lo, size_t hi, T scale) {
+  T mean = 0;
+  COLS if (j >= lo && j < hi) mean += d[j] * p[j];
+  COLS d[j] = j >= lo && j < hi ? p[j] * (d[j] - mean) * scale : 0;
+}
+
+void FN(softmax_causal)(T *scores, size_t rows, size_t cols, size_t first_query_position, T scale,
+                        const uint8_t *allowed) {
+  ROWS FN(softmax_row)(scores + t * cols, cols, 0, first_query_position + t + 1, scale, allowed);
+}
+
+void FN(softmax_masked)(T *scores, size_t rows, size_t cols, const int32_t *lo, const int32_t *hi, T scale,
+                        const uint8_t *allowed) {
+  ROWS FN(softmax_row)(scores + t * cols, cols, lo ? (size_t)lo[t] : 0, hi ? (size_t)hi[t] : cols, scale, allowed);
+}
+
+void FN(softmax_causal_backward)(T *dscores, const T *p, size_t rows, size_t cols, size_t first_query_position,
+                                 T scale) {
+  ROWS FN(softmax_backward_row)(dscores + t * cols, p + t * cols, cols, 0, first_query_position + t + 1, scale);
+}
+
+void FN(softmax_masked_backward)(T *dscores, const T *p, size_t rows, size_t cols, const int32_t *lo,
+                                 const int32_t *hi, T scale) {
+  ROWS FN(softmax_backward_row)(dscores + t * cols, p + t * cols, cols, lo ? (size_t)lo[t] : 0,
+                                hi ? (size_t)hi[t] : cols, scale);
+}
+
+void FN(rope)(T *y, const T *x, const T *cos, const T *sin, const int32_t *positions, size_t rows, size_t heads,
+              size_t head_dim, T sign, size_t stride_in, size_t stride_out) {
+  const size_t half = head_dim / 2;
+  ROWS for (size_t h = 0; h < heads; h++) for (size_t j = 0; j < half; j++) {
+    const size_t angle = (positions ? (size_t)positions[t] : t) * half + j;
+    const T *in = x + t * stride_in + h * head_dim + j;
+    T *out = y + t * stride_out + h * head_dim + j;
+    const T a = in[0], b = in[half], c = cos[angle], s = sign * sin[angle];
+    out[0] = a * c - b * s;
+    out[half] = b * c + a * s;
+  }
+}
+
+// Returns -log p of the label and leaves e^(x - top) in `e` where that is not NULL.
+static double FN(nll_row)(const T *x, T *e, size_t cols, int32_t label, T *total) {
+  T top = -(T)INFINITY, s = 0;
+  COLS top = M(fmax)(top, x[j]);
+  const double target = (double)x[label] - (double)top;
+  COLS {
+    const T v = M(exp)(x[j] - top);
+    s += v;
+    if (e) e[j] = v;
+  }
+  *total = s;
+  return log((double)s) - target;
+}
+
+void FN(cross_entropy)(T *logits, const int32_t *labels, size_t rows, size_t vocabulary, T scale, double *loss_sum,
+                       int *count) {
+  const size_t cols = vocabulary;
+  ROWS {
+    T *row = logits + t * cols, total = 0;
+    if (labels[t] < 0 || (size_t)labels[t] >= cols) {
+      if (labels[t] != -100) *loss_sum = NAN;
+      memset(row, 0, cols * sizeof(T));
+      continue;
+    }
+    *loss_sum += FN(nll_row)(row, row, cols, labels[t], &total);
+    *count += 1;
+    COLS row[j] = row[j] / total * scale;
+    row[labels[t]] -= scale;
+  }
+}
+
+void FN(cross_entropy_rows)(double *nll, const T *logits, const int32_t *labels, size_t rows, size_t vocabulary) {
+  ROWS {
+    T total = 0;
+    const int valid = labels[t] >= 0 && (size_t)labels[t] < vocabulary;
+    nll[t] = valid ? FN(nll_row)(logits + t * vocabulary, NULL, vocabulary, labels[t], &total)
+             : labels[t] == -100 ? 0 : NAN;
+  }
+}
+
+void FN(embed)(T *y, const T *table, const int32_t *ids, size_t rows, size_t cols) {
+  ROWS COLS AT(y) = table[(size_t)ids[t] * cols + j];
+}
+
+void FN(embed_grad_acc)(T *dtable, const T *dy, const int32_t *ids, size_t rows, size_t cols) {
+  ROWS COLS dtable[(size_t)ids[t] * cols + j] += AT(dy);
+}
+
+void FN(gemv)(T *y, const T *W, const T *x, size_t row_begin, size_t row_end, size_t cols) {
+  for (size_t t = row_begin; t < row_end; t++) {
+    T s = 0;
+    COLS s += AT(W) * x[j];
+    y[t] = s;
+  }
+}
+
+#undef ROWS
+#undef COLS
+#undef AT
