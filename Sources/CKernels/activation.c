@@ -41,24 +41,21 @@ CLONED void gelu_tanh_f32(float *y, const float *x, size_t n) {
 }
 
 CLONED void gelu_tanh_backward_acc_f32(float *dx, const float *x, const float *dy, size_t n) {
-  EACH(n, GET(p, x); GET(g, dy); GET(o, dx);                          //
-       f32x16 s = TWO_U(p);                                           //
-       sigmoid16(&s);                                                 //
-       const f32x16 slope = p * p * 0.2140644488178f + 1.59576912161f; //
-       PUT(dx, g * (s + p * slope * (s * (1.0f - s))) + o););
+  EACH(n, GET(p, x); GET(g, dy); GET(o, dx);
+       const f32x16 u = TWO_U(p);
+       f32x16 s, q;
+       logistic16(&u, &s, &q);
+       const f32x16 slope = p * p * 0.2140644488178f + 1.59576912161f;
+       PUT(dx, g * (s + p * slope * (s * q)) + o););
 }
 
 CLONED void gelu_erf_f32(float *y, const float *x, size_t n) {
-  EACH(n, GET(p, x); f32x16 e = p * 0.707106781186547524f; erf16(&e); PUT(y, 0.5f * p * (1.0f + e)););
+  EACH(n, GET(p, x); f32x16 cdf, bell; normal16(&p, &cdf, &bell); PUT(y, p * cdf););
 }
 
 CLONED void gelu_erf_backward_acc_f32(float *dx, const float *x, const float *dy, size_t n) {
-  EACH(n, GET(p, x); GET(g, dy); GET(o, dx);           //
-       f32x16 e = p * 0.707106781186547524f;           //
-       erf16(&e);                                      //
-       f32x16 density = -0.5f * p * p;                 //
-       exp16(&density);                                //
-       PUT(dx, g * (0.5f * (1.0f + e) + p * density * 0.398942280401432678f) + o););
+  EACH(n, GET(p, x); GET(g, dy); GET(o, dx); f32x16 cdf, bell; normal16(&p, &cdf, &bell);
+       PUT(dx, g * (cdf + p * bell * 0.398942280401432678f) + o););
 }
 
 CLONED void silu_f32(float *y, const float *x, size_t n) {
@@ -66,10 +63,10 @@ CLONED void silu_f32(float *y, const float *x, size_t n) {
 }
 
 CLONED void silu_backward_acc_f32(float *dx, const float *x, const float *dy, size_t n) {
-  EACH(n, GET(p, x); GET(g, dy); GET(o, dx);  //
-       f32x16 s = p;                          //
-       sigmoid16(&s);                         //
-       PUT(dx, g * (s + p * (s * (1.0f - s))) + o););
+  EACH(n, GET(p, x); GET(g, dy); GET(o, dx);
+       f32x16 s, q;
+       logistic16(&p, &s, &q);
+       PUT(dx, g * (s + p * (s * q)) + o););
 }
 
 CLONED void swiglu_f32(float *y, const float *g, const float *u, size_t n) {
@@ -77,9 +74,9 @@ CLONED void swiglu_f32(float *y, const float *g, const float *u, size_t n) {
 }
 
 CLONED void swiglu_backward_f32(float *dg, float *du, const float *g, const float *u, const float *dy, size_t n) {
-  EACH(n, GET(p, g); GET(q, u); GET(d, dy);  //
-       f32x16 s = p;                         //
-       sigmoid16(&s);                        //
-       PUT(dg, d * q * (s + p * (s * (1.0f - s))));
+  EACH(n, GET(p, g); GET(q, u); GET(d, dy);
+       f32x16 s, r;
+       logistic16(&p, &s, &r);
+       PUT(dg, d * q * (s + p * (s * r)));
        PUT(du, d * (p * s)););
 }

@@ -14,12 +14,12 @@ CLONED void f16_to_f32(float *y, const uint16_t *x, size_t n) {
 }
 
 CLONED void bf16_to_f64(double *y, const uint16_t *x, size_t n) {
-  EACH(n, GET_HALF(h, x); f32x16 v; widen_bf16(&v, &h);  //
+  EACH(n, GET_HALF(h, x); f32x16 v; widen_bf16(&v, &h);
        const f64x16 d = __builtin_convertvector(v, f64x16); store_f64(y + i, &d, lanes););
 }
 
 CLONED void f16_to_f64(double *y, const uint16_t *x, size_t n) {
-  EACH(n, GET_HALF(h, x); f32x16 v; widen_f16(&v, &h);  //
+  EACH(n, GET_HALF(h, x); f32x16 v; widen_f16(&v, &h);
        const f64x16 d = __builtin_convertvector(v, f64x16); store_f64(y + i, &d, lanes););
 }
 
@@ -32,15 +32,15 @@ CLONED void f64_to_f32(float *y, const double *x, size_t n) {
 }
 
 CLONED void f32_to_bf16(uint16_t *y, const float *x, size_t n) {
-  EACH(n, GET(v, x);  //
+  EACH(n, GET(v, x);
        const u32x16 b = (u32x16)v; const u32x16 rounded = (b + 0x7FFF + ((b >> 16) & 1)) >> 16;
-       const u32x16 quiet = (b >> 16) | 0x40;  //
+       const u32x16 quiet = (b >> 16) | 0x40;
        const u32x16 bits = ((b & 0x7FFFFFFF) > 0x7F800000) ? quiet : rounded;
        const u16x16 h = __builtin_convertvector(bits, u16x16); store_u16(y + i, &h, lanes););
 }
 
 CLONED void f32_to_f16(uint16_t *y, const float *x, size_t n) {
-  EACH(n, GET(v, x);  //
+  EACH(n, GET(v, x);
        const u32x16 b = (u32x16)v; const u32x16 a = b & 0x7FFFFFFF;
        // 65536 and above: infinity, or a quiet NaN.
        const u32x16 large = (a > 0x7F800000) ? (u32x16)0x7E00 : (u32x16)0x7C00;

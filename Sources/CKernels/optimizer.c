@@ -10,12 +10,12 @@ CLONED void adamw_f32(float *param, const float *grad, float *m, float *v, doubl
   const float keep = (float)beta2, fresh = (float)(1 - beta2), step = (float)(-(lr / bias_correction1));
   const float root = (float)sqrt(bias_correction2), floor = (float)eps;
   const int near = 1 - beta1 < 0.5;
-  EACH(n, GET(p, param); GET(g, grad); GET(a, m); GET(b, v);  //
-       p *= decay;                                            //
-       a = near ? a + mix * (g - a) : g - (g - a) * rest;     //
-       b = b * keep;                                          //
-       b = b + fresh * g * g;                                 //
+  EACH(n, GET(p, param); GET(g, grad); GET(a, m); GET(b, v);
+       p *= decay;
+       a = near ? a + mix * (g - a) : g - (g - a) * rest;
+       b = b * keep;
+       b = b + fresh * g * g;
        const f32x16 denominator = __builtin_elementwise_sqrt(b) / root + floor;
-       PUT(m, a); PUT(v, b);                                  //
+       PUT(m, a); PUT(v, b);
        PUT(param, p + step * a / denominator););
 }

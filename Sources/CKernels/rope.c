@@ -10,8 +10,8 @@ CLONED void rope_f32(float *y, const float *x, const float *cos, const float *si
     for (size_t h = 0; h < heads; h++) {
       const float *xh = x + t * stride_in + h * head_dim;
       float *yh = y + t * stride_out + h * head_dim;
-      EACH(half, GET(a, xh); GET(b, xh + half); GET(cv, c); GET(sv, s); sv *= sign;  //
-           PUT(yh, a * cv - b * sv);                                                 //
+      EACH(half, GET(a, xh); GET(b, xh + half); GET(cv, c); GET(sv, s); sv *= sign;
+           PUT(yh, a * cv - b * sv);
            PUT(yh + half, b * cv + a * sv););
     }
   }

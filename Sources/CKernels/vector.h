@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__linux__)
+// -Xcc -DCK_BASELINE leaves only the baseline, so that a test run can cover it on any processor.
+#if defined(__x86_64__) && defined(__linux__) && !defined(CK_BASELINE)
 #define CLONED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define CLONED
@@ -19,9 +20,12 @@ typedef double f64x16 __attribute__((ext_vector_type(16)));
 typedef double f64x8 __attribute__((ext_vector_type(8)));
 typedef double f64x4 __attribute__((ext_vector_type(4)));
 typedef int32_t i32x16 __attribute__((ext_vector_type(16)));
+typedef uint32_t u32x8 __attribute__((ext_vector_type(8)));
 typedef uint32_t u32x16 __attribute__((ext_vector_type(16)));
-typedef uint64_t u64x16 __attribute__((ext_vector_type(16)));
+typedef uint64_t u64x8 __attribute__((ext_vector_type(8)));
 typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
+typedef _Float16 f16x16 __attribute__((ext_vector_type(16)));
+typedef int16_t i16x16 __attribute__((ext_vector_type(16)));
 typedef uint8_t u8x16 __attribute__((ext_vector_type(16)));
 
 // load_* fills absent lanes with zero bits; store_* writes `lanes` lanes only.
@@ -114,7 +118,15 @@ HELPER void exp16(f32x16 *v) {
   *v = p * (f32x16)((half + 127) << 23) * (f32x16)((n - half + 127) << 23);
 }
 
-// 1 / (1 + e^-x)
+// s = 1 / (1 + e^-x) and q = 1 - s, both to full relative precision while x is above -80.
+HELPER void logistic16(const f32x16 *x, f32x16 *s, f32x16 *q) {
+  const f32x16 v = *x;
+  f32x16 e = -((v < -80.0f) ? (f32x16)-80.0f : v);
+  exp16(&e);
+  *s = 1.0f / (1.0f + e);
+  *q = e * *s;
+}
+
 HELPER void sigmoid16(f32x16 *v) {
   f32x16 e = -*v;
   exp16(&e);
@@ -134,37 +146,34 @@ HELPER void tanh16(f32x16 *v) {
   *v = (z < 0.390625f) ? p : 1.0f - 2.0f / (e + 1.0f);
 }
 
-// Odd rational approximation, clamped to [-4, 4] where erf is 1 in float.
-HELPER void erf16(f32x16 *v) {
-  f32x16 x = *v;
-  x = (x < -4.0f) ? (f32x16)-4.0f : x;
-  x = (x > 4.0f) ? (f32x16)4.0f : x;
-  const f32x16 z = x * x;
-  f32x16 p = (f32x16)-2.72614225801306e-10f;
-  p = p * z + 2.77068142495902e-08f;
-  p = p * z - 2.10102402082508e-06f;
-  p = p * z - 5.69250639462346e-05f;
-  p = p * z - 7.34990630326855e-04f;
-  p = p * z - 2.95459980854025e-03f;
-  p = p * z - 1.60960333262415e-02f;
-  f32x16 q = (f32x16)-1.45660718464996e-05f;
-  q = q * z - 2.13374055278905e-04f;
-  q = q * z - 1.68282697438203e-03f;
-  q = q * z - 7.37332916720468e-03f;
-  q = q * z - 1.42647390514189e-02f;
-  *v = x * p / q;
+// bell = e^(-x^2/2), cdf = the standard normal distribution function. The tail is bell times a polynomial in
+// t = 1 / (1 + 0.35 z), fitted to e^(z^2) erfc(z) on 0 <= z <= 7: 5e-9 absolute before rounding.
+HELPER void normal16(const f32x16 *x, f32x16 *cdf, f32x16 *bell) {
+  const f32x16 v = *x;
+  *bell = v * v * -0.5f;
+  exp16(bell);
+  const f32x16 t = 1.0f / (1.0f + __builtin_elementwise_abs(v) * (0.35f * 0.707106781186547524f));
+  f32x16 p = (f32x16)-1.987738620e-1f;
+  p = p * t + 7.766584573e-1f;
+  p = p * t - 6.900337907e-1f;
+  p = p * t + 6.952333428e-1f;
+  p = p * t - 1.512331555e-2f;
+  p = p * t + 2.379739720e-1f;
+  p = p * t + 1.940652202e-1f;
+  const f32x16 tail = 0.5f * p * t * *bell;
+  *cdf = (v < 0.0f) ? tail : 1.0f - tail;
 }
 
 HELPER void widen_bf16(f32x16 *y, const u16x16 *x) {
   *y = (f32x16)(__builtin_convertvector(*x, u32x16) << 16);
 }
 
+HELPER void widen_f16_hardware(f32x16 *y, const u16x16 *x) { *y = __builtin_convertvector((f16x16)*x, f32x16); }
+
 // Exact: the exponent is rebased by a multiplication, which also normalises subnormals.
 HELPER void widen_f16(f32x16 *y, const u16x16 *x) {
-  const u32x16 h = __builtin_convertvector(*x, u32x16);
-  const u32x16 magnitude = (h & 0x7FFF) << 13;
-  const u32x16 scaled = (u32x16)((f32x16)magnitude * 0x1p112f);
-  const u32x16 special = magnitude | 0x7F800000;
-  const u32x16 bits = (magnitude >= 0x0F800000) ? special : scaled;
-  *y = (f32x16)(bits | ((h & 0x8000) << 16));
+  const i32x16 h = __builtin_convertvector((i16x16)*x, i32x16);
+  const i32x16 shifted = (h << 13) & (int32_t)0x8FFFE000;
+  const i32x16 special = (shifted & 0x0F800000) == 0x0F800000;
+  *y = (f32x16)((i32x16)((f32x16)shifted * 0x1p112f) | (special & 0x7F800000));
 }
