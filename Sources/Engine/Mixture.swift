@@ -10,7 +10,8 @@ extension Tensor {
   /// y[t] = Σ_m weights[t, m] · x[t, m·D ..< (m+1)·D] for x [T, M·D], weights [T, M]: [T, D].
   public func weightedSlices(_ weights: Tensor) -> Tensor {
     let slices = weights.columns
-    precondition(weights.rows == rows && columns % slices == 0 && scalar == weights.scalar, "\(weights.shape) weights for \(shape)")
+    precondition(
+      weights.rows == rows && columns % slices == 0 && scalar == weights.scalar, "\(weights.shape) weights for \(shape)")
     let keptX = weights.hasHistory ? detached : nil
     let keptWeights = weights.detached
     return Slices.sum(detached, keptWeights).recorded([self, weights]) { [node, wNode = weights.node] dy, gradients in
