@@ -1,0 +1,159 @@
+import Engine
+import Models
+import PEFTKernel
+
+/// What one optimizer step did.
+public struct StepReport: Sendable {
+  /// 1-based.
+  public var step: Int
+  /// Mean loss per learned token before the step.
+  public var loss: Double
+  public var learningRate: Double
+  public var gradientNorm: Double
+  public var tokens: Int
+}
+
+/// Why training cannot go on.
+public struct TrainingError: Error, Sendable, CustomStringConvertible {
+  public var step: Int
+  public var message: String
+
+  public var description: String { "step \(step): \(message)" }
+}
+
+/// The loop's one step, for any method on any model: it knows parameters and gradients, never what they mean.
+///
+/// A trainer belongs to one caller at a time.
+public final class Trainer {
+  public let model: any LanguageModel
+  /// The adapter in training; its tensors are updated in place.
+  public private(set) var adapter: Adapter
+  /// Tensors of the base that are trained in full, by name.
+  public let trainedBase: [String: Tensor]
+  public let batches: BatchPlan
+  public let schedule: Schedule
+  public let peakRate: Double
+  /// Global gradient norm above which gradients are scaled down; nil for never.
+  public let clipNorm: Double?
+  public let seed: UInt64
+  /// Steps taken so far.
+  public private(set) var step = 0
+
+  let parameters: [Parameter]
+  let state: any UpdateState
+  private let trainableKeys: [TensorKey]
+  private let baseNames: [String]
+
+  /// Refuses, with the optimizer's rule, parameters that the optimizer cannot serve.
+  public init(
+    model: any LanguageModel, adapter: Adapter, batches: BatchPlan, optimizer: any UpdateRule, peakRate: Double,
+    schedule: Schedule, clipNorm: Double?, seed: UInt64
+  ) throws(Refusal) {
+    self.model = model
+    self.batches = batches
+    self.schedule = schedule
+    self.peakRate = peakRate
+    self.clipNorm = clipNorm
+    self.seed = seed
+    let subset = adapter.parameterization.trainable
+    baseNames = subset.base ? model.parameters.map(\.name) : []
+    trainedBase = Dictionary(uniqueKeysWithValues: baseNames.map { ($0, model.parameter($0)) })
+    let specs = adapter.trainable
+    trainableKeys = specs.map(\.key)
+    // The trainer's own copy: the caller's adapter stays as it was.
+    var adapter = adapter
+    for spec in specs { adapter.tensors[spec.key] = adapter.tensors[spec.key].copied() }
+    self.adapter = adapter
+    var parameters = specs.map {
+      Parameter(name: $0.key.description, role: $0.role, decays: $0.decays, value: adapter.tensors[$0.key])
+    }
+    for name in baseNames {
+      guard let value = trainedBase[name] else { continue }
+      parameters.append(Parameter(name: name, role: nil, decays: value.rank > 1, value: value))
+    }
+    guard !parameters.isEmpty else { throw Refusal("nothing is trainable", remedy: "name roles of this method under trainable") }
+    self.parameters = parameters
+    state = try optimizer.begin(parameters)
+  }
+
+  /// Numbers that are trained.
+  public var trainableCount: Int { parameters.reduce(0) { $0 + $1.value.count } }
+
+  /// Takes one optimizer step over its micro-batches.
+  ///
+  /// The loss is the mean over all learned tokens of the step, however they are divided into micro-batches.
+  public func takeStep() throws(TrainingError) -> StepReport {
+    let micro = batches.microBatches(at: step)
+    let labels = micro.reduce(0) { $0 + $1.labelCount }
+    guard labels > 0 else { throw TrainingError(step: step + 1, message: "no token of this batch is to be learned") }
+    var stored = adapter.tensors
+    for key in trainableKeys { stored[key] = stored[key].tracked() }
+    let base = trainedBase.mapValues { $0.tracked() }
+    var now = Moment(mode: .training, seed: seed, step: step)
+    // `prepare` is differentiated once per step: its results are leaves of the passes, which add their gradients up.
+    let made = adapter.parameterization.projection.prepare(stored, now)
+    let leaves = Tensors(made.values.mapValues { $0.hasHistory ? $0.tracked() : $0 })
+    let attachment = Attachment(adapter, prepared: leaves, now)
+    var loss = 0.0
+    for (index, batch) in micro.enumerated() {
+      now.microBatch = index
+      let pass = Pass(now: now, rows: batch.rows, sites: adapter.sites)
+      let run = ModelRun(pass: pass, attachment: attachment, trained: base)
+      let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
+      loss += part.item
+      guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(loss)") }
+      if part.hasHistory { part.backward() }
+    }
+    Tensor.backward(
+      made.values.compactMap { key, value in
+        guard value.hasHistory, let gradient = leaves[key].gradient else { return nil }
+        return (value, gradient)
+      })
+    let gradients =
+      trainableKeys.map { stored[$0].gradient ?? .zeros(stored[$0].shape) }
+      + baseNames.map { base[$0]?.gradient ?? .zeros(base[$0]?.shape ?? []) }
+    let norm = try clip(gradients)
+    let rate = peakRate * schedule.factor(at: step)
+    state.step(parameters, gradients, learningRate: rate)
+    step += 1
+    return StepReport(
+      step: step, loss: loss, learningRate: rate, gradientNorm: norm, tokens: micro.reduce(0) { $0 + $1.tokenCount })
+  }
+
+  /// Scales gradients whose joint norm exceeds the limit; names the first that is not finite.
+  private func clip(_ gradients: [Tensor]) throws(TrainingError) -> Double {
+    var total = 0.0
+    for (parameter, gradient) in zip(parameters, gradients) {
+      let squares = gradient.sumOfSquares
+      guard squares.isFinite else {
+        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite")
+      }
+      total += squares
+    }
+    let norm = total.squareRoot()
+    if let clipNorm, norm > clipNorm {
+      for gradient in gradients { gradient.scaleInPlace(by: clipNorm / (norm + 1e-6)) }
+    }
+    return norm
+  }
+
+  /// Mean loss per learned token of `examples` under the parameters as they are.
+  public func evaluate(_ examples: [Example], tokensPerBatch: Int = 2048) -> Evaluation {
+    Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
+  }
+
+  /// Puts the trainer where a checkpoint left off. Refuses what does not fit.
+  func restore(step: Int, parameters saved: [String: Tensor], optimizer: [String: Tensor], counters: [String: Int])
+    throws(Refusal)
+  {
+    for parameter in parameters {
+      guard let value = saved[parameter.name], value.shape == parameter.value.shape else {
+        throw Refusal("the checkpoint has no \(parameter.name) of shape \(parameter.value.shape)")
+      }
+      parameter.value.scaleInPlace(by: 0)
+      parameter.value.accumulate(value)
+    }
+    try state.restore(optimizer, counters)
+    self.step = step
+  }
+}
