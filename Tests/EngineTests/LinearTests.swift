@@ -1,0 +1,109 @@
+import Testing
+
+@testable import Engine
+
+/// Products, stored weights, and decompositions against their definitions.
+@Suite struct LinearTests {
+  final class Owner {}
+
+  /// Bytes of a matrix in a stored format, kept alive by the returned matrix.
+  func frozen(_ values: Tensor, _ type: WeightType, isTransposed: Bool = false) -> FrozenMatrix {
+    final class Bytes {
+      let buffer: UnsafeMutableRawBufferPointer
+      init(_ count: Int) { buffer = .allocate(byteCount: count, alignment: 64) }
+      deinit { buffer.deallocate() }
+    }
+    let stored = isTransposed ? values.transposed : values
+    let bytes = Bytes(stored.count * type.byteCount)
+    switch type {
+    case .float16, .bfloat16: stored.halves(type).withUnsafeBytes { bytes.buffer.copyMemory(from: $0) }
+    case .float32: stored.converted(to: .float32).withUnsafeBytes { bytes.buffer.copyMemory(from: $0) }
+    case .float64: stored.converted(to: .float64).withUnsafeBytes { bytes.buffer.copyMemory(from: $0) }
+    }
+    return FrozenMatrix(
+      borrowing: UnsafeRawBufferPointer(bytes.buffer), type: type, rows: values.rows, columns: values.columns,
+      isTransposed: isTransposed, owner: bytes)
+  }
+
+  func product(_ x: Tensor, _ w: Tensor) -> [Double] {
+    let (a, b) = (x.values, w.values)
+    return (0..<x.rows).flatMap { i in
+      (0..<w.rows).map { j in (0..<x.columns).reduce(0) { $0 + a[i * x.columns + $1] * b[j * x.columns + $1] } }
+    }
+  }
+
+  @Test(arguments: [WeightType.float32, .float16, .bfloat16, .float64], [false, true])
+  func storedFormatsMultiplyAlike(_ type: WeightType, _ isTransposed: Bool) {
+    var random = Philox(key: 3)
+    // Multiples of 1/8 below 4 are exact in every format.
+    let w = Tensor((0..<70 * 33).map { _ in Double(random.integer(below: 33) - 16) / 8 }, shape: [70, 33], .float64)
+    let matrix = frozen(w, type, isTransposed: isTransposed)
+    #expect(matrix.dense(as: .float64).values == w.values)
+    #expect(matrix.dense(rows: 3..<9, as: .float64).values == w.slice(rows: 3..<9).values)
+    for scalar in [ScalarType.float32, .float64] {
+      for rows in [1, 5] {
+        let x = random.normal([rows, 33], deviation: 1, scalar)
+        let leaf = x.tracked()
+        let y = leaf.linear(matrix)
+        for (a, b) in zip(y.values, product(x, w)) { #expect(abs(a - b) < 1e-4) }
+        y.sum.backward()
+        let ones = Tensor(repeating: 1, shape: [rows, 70], .float64)
+        let dx = leaf.gradient?.values ?? []
+        for (a, b) in zip(dx, product(ones, w.transposed)) { #expect(abs(a - b) < 1e-4) }
+        #expect(matrix.gatherRows([69, 0], as: scalar).values == w.gatherRows([69, 0]).values)
+      }
+    }
+  }
+
+  @Test func largeProductsAreSplitWithoutChange() {
+    var random = Philox(key: 5)
+    let (x, w) = (random.normal([140, 30], deviation: 1, .float64), random.normal([130, 30], deviation: 1, .float64))
+    let y = x.multiplied(byTransposeOf: w).values
+    for (a, b) in zip(y, product(x, w)) { #expect(abs(a - b) < 1e-10) }
+  }
+
+  @Test func aValueThatIsSharedIsNotOverwritten() {
+    let base = Tensor([1, 2], shape: [1, 2], .float64)
+    let sum = Tensor([1], shape: [1, 1], .float64).linear(Tensor([10, 20], shape: [2, 1], .float64), scale: 1, addedTo: base)
+    #expect(sum.values == [11, 22])
+    #expect(base.values == [1, 2])
+  }
+
+  @Test func frozenInputsKeepNothing() {
+    let w = ramp([4, 4])
+    let before = MemoryUsage.current.inUse
+    let y = ramp([4, 4]).linear(FrozenMatrix(w)).silu.rmsNorm(Tensor(repeating: 1, shape: [4], .float64), eps: 1e-5)
+    #expect(!y.hasHistory)
+    _ = before
+  }
+
+  @Test(arguments: [[7, 4], [4, 7], [5, 5]]) func singularValuesRebuildTheMatrix(_ shape: [Int]) throws {
+    var random = Philox(key: 2)
+    let m = random.normal(shape, deviation: 1, .float64)
+    let (u, s, v) = try LinearAlgebra.svd(m)
+    let rebuilt = u.multipliedByRow(Tensor(s, .float64)).multiplied(by: v).values
+    for (a, b) in zip(rebuilt, m.values) { #expect(abs(a - b) < 1e-12) }
+    #expect(s == s.sorted(by: >))
+    for j in 0..<s.count {
+      let column = (0..<shape[0]).map { u.values[$0 * s.count + j] }
+      #expect((column.max { abs($0) < abs($1) } ?? 0) > 0)
+    }
+  }
+
+  @Test func triangularFactorsRebuildTheMatrix() throws {
+    var random = Philox(key: 2)
+    for shape in [[7, 4], [4, 7]] {
+      let m = random.normal(shape, deviation: 1, .float64)
+      let (q, r) = try LinearAlgebra.qr(m)
+      for (a, b) in zip(q.multiplied(by: r).values, m.values) { #expect(abs(a - b) < 1e-12) }
+      let gram = q.transposed.multiplied(by: q).values
+      for (a, b) in zip(gram, Tensor.identity(4, .float64).values) { #expect(abs(a - b) < 1e-12) }
+    }
+  }
+
+  @Test func philoxIsThePublishedGenerator() {
+    // Random123's known answer for key 0, counter 0.
+    let block = Philox.block(key: 0, counter: 0)
+    #expect(block == (0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8))
+  }
+}
