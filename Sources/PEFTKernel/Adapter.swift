@@ -14,7 +14,7 @@ public struct Adapter: Sendable {
   /// Lays the method out over `sites`, without values. Refuses what the method or its start cannot serve.
   public static func layout(_ parameterization: any Parameterization, over sites: [Site]) throws(Refusal) -> [TensorSpec] {
     let layout = try parameterization.projection.layout(of: sites)
-    try parameterization.initialization.check(layout, sites)
+    try parameterization.initialization.check(layout, sites, parameterization.projection)
     return layout
   }
 
