@@ -28,6 +28,8 @@ public struct Adapter: Sendable {
         throw Refusal("tensor \(spec.key) has shape \(tensor.shape), but this method on this model needs \(spec.shape)")
       }
     }
+    try parameterization.projection.check(tensors)
+    if let offset { try parameterization.projection.check(offset) }
     self.parameterization = parameterization
     self.sites = sites
     self.layout = layout
