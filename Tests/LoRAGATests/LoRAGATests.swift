@@ -102,7 +102,9 @@ struct GradientVectorsTests {
 
   @Test func randomDirectionIsSeeded() throws {
     let gradient = try Known(site).gradient
-    func down(_ seed: UInt64) throws -> [Double] { factors(try start(["direction": .string("random")], gradient, seed: seed)).down.values }
+    func down(_ seed: UInt64) throws -> [Double] {
+      factors(try start(["direction": .string("random")], gradient, seed: seed)).down.values
+    }
     #expect(try down(1) == down(1))
     #expect(try (2...6).contains { try down($0) != down(1) })
   }
@@ -150,7 +152,7 @@ struct GradientVectorsTests {
   @Test func offsetHasMemoryOfItsOwn() throws {
     let start = try start([:], Known(site).gradient)
     let before = start.offset?["lora_A.weight", site.id].values
-    start.tensors["lora_A.weight", site.id].withUnsafeMutableBytes { $0.initializeMemory(as: UInt8.self, repeating: 0) }
+    _ = start.tensors["lora_A.weight", site.id].withUnsafeMutableBytes { $0.initializeMemory(as: UInt8.self, repeating: 0) }
     #expect(start.offset?["lora_A.weight", site.id].values == before)
   }
 

@@ -13,7 +13,7 @@ struct LoRAStartTests {
 
   static func strategy(_ name: OptionValue) throws -> any InitStrategy {
     let definition = try AxisRegistry([LoRAMethod.plugin]).initialization(called: name)
-    return try #require(definition).make(Options())
+    return try #require(definition).make(Options([:]))
   }
 
   func start(_ name: OptionValue, _ projection: LowRank, seed: UInt64 = 1, over sites: [Site]? = nil) throws -> Adapter {
@@ -38,7 +38,7 @@ struct LoRAStartTests {
   }
 
   @Test func orthogonalFactorsCancel() throws {
-    let adapter = try start("orthogonal", LowRank(rank: 6, alpha: 6))
+    let adapter = try start(.string("orthogonal"), LowRank(rank: 6, alpha: 6))
     for site in sites {
       let change = try adapter.change(at: site).dense(like: .zeros([site.outputs, site.inputs]))
       #expect(change.sumOfSquares.squareRoot() < 1e-6)
@@ -57,7 +57,7 @@ struct LoRAStartTests {
 
   @Test func gaussianHasDeviationOneOverRank() throws {
     let wide = Site(id: SiteID("wide"), outputs: 64, inputs: 4096)
-    let a = try start("gaussian", LowRank(rank: 16, alpha: 1), over: [wide]).tensors["lora_A.weight", wide.id]
+    let a = try start(.string("gaussian"), LowRank(rank: 16, alpha: 1), over: [wide]).tensors["lora_A.weight", wide.id]
     let deviation = (a.sumOfSquares / Double(a.count)).squareRoot()
     #expect(abs(deviation * 16 - 1) < 0.01)  // four deviations of the estimate over 65 536 draws
   }
@@ -84,20 +84,23 @@ struct LoRAStartTests {
         return ""
       } catch { return "\(error)" }
     }
-    #expect(message("orthogonal", LowRank(rank: 5, alpha: 1)).contains("layers.0.q has rank 5"))
-    #expect(message("gaussian", LowRank(rank: 4, alpha: 1, hasBias: true)).contains("gaussian does not go with lora_bias"))
-    #expect(message("orthogonal", LowRank(rank: 4, alpha: 1, hasBias: true)).contains("orthogonal does not go with lora_bias"))
-    #expect(message("kaiming", LowRank(rank: 4, alpha: 1, hasBias: true)).isEmpty)
-    #expect(message("kaiming", LowRank(rank: 18, alpha: 1)).contains("rank 18 exceeds"))
-    #expect(message("kaiming", LowRank(rank: 18, alpha: 1, allowsExcessRank: true)).isEmpty)
+    #expect(message(.string("orthogonal"), LowRank(rank: 5, alpha: 1)).contains("layers.0.q has rank 5"))
+    #expect(
+      message(.string("gaussian"), LowRank(rank: 4, alpha: 1, hasBias: true)).contains("gaussian does not go with lora_bias"))
+    #expect(
+      message(.string("orthogonal"), LowRank(rank: 4, alpha: 1, hasBias: true)).contains("orthogonal does not go with lora_bias"))
+    #expect(message(.string("kaiming"), LowRank(rank: 4, alpha: 1, hasBias: true)).isEmpty)
+    #expect(message(.string("kaiming"), LowRank(rank: 18, alpha: 1)).contains("rank 18 exceeds"))
+    #expect(message(.string("kaiming"), LowRank(rank: 18, alpha: 1, allowsExcessRank: true)).isEmpty)
     for rank in [2.5, 1e300, 0.5] {
-      #expect(message("kaiming", LowRank(rank: 4, alpha: 1, rankPattern: SitePatterns(["q": rank]))).contains("rank_pattern"))
+      #expect(
+        message(.string("kaiming"), LowRank(rank: 4, alpha: 1, rankPattern: SitePatterns(["q": rank]))).contains("rank_pattern"))
     }
   }
 
   @Test func refusesProjectionsWithoutFactors() throws {
     let method = Assembly(
-      projection: NoProjection(), initialization: try Self.strategy("kaiming"), trainable: TrainableSubset(roles: []))
+      projection: NoProjection(), initialization: try Self.strategy(.string("kaiming")), trainable: TrainableSubset(roles: []))
     #expect(throws: Refusal.self) { try Adapter.layout(method, over: sites) }
   }
 
@@ -105,18 +108,14 @@ struct LoRAStartTests {
     let registry = try AxisRegistry([LoRAMethod.plugin])
     #expect(registry.initialization(called: .bool(true))?.name == "kaiming")
     #expect(registry.initialization(called: .bool(false))?.name == "random")
-    #expect(registry.initialization(called: "gaussian")?.name == "gaussian")
-    #expect(registry.initialization(called: "olora") == nil)
+    #expect(registry.initialization(called: .string("gaussian"))?.name == "gaussian")
+    #expect(registry.initialization(called: .string("olora")) == nil)
   }
 
   @Test func zeroScaleIsNoted() throws {
     let layout = try LowRank(rank: 2, alpha: 0).layout(of: sites)
     let evidence = Evidence(weight: { _ in .zeros([1, 1]) })
-    let start = try Self.strategy("kaiming").start(layout, sites, LowRank(rank: 2, alpha: 0), evidence, Moment())
+    let start = try Self.strategy(.string("kaiming")).start(layout, sites, LowRank(rank: 2, alpha: 0), evidence, Moment())
     #expect(start.notes.count == 1)
   }
-}
-
-extension OptionValue: @retroactive ExpressibleByStringLiteral {
-  public init(stringLiteral value: String) { self = .string(value) }
 }

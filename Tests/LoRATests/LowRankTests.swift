@@ -84,7 +84,8 @@ struct LowRankTests {
     let tracked = Tensors(problem.tensors.values.mapValues { $0.tracked() })
     Tensor.backward([(problem.output(projection, site, problem.x, tracked), problem.dy)])
     #expect(tracked["lora_A.weight", site.id].gradient?.largestMagnitude == 0)
-    let expected = problem.dy.transposed.multiplied(by: problem.x.multiplied(byTransposeOf: problem.tensors["lora_A.weight", site.id])) * 2
+    let expected =
+      problem.dy.transposed.multiplied(by: problem.x.multiplied(byTransposeOf: problem.tensors["lora_A.weight", site.id])) * 2
     let actual = try #require(tracked["lora_B.weight", site.id].gradient)
     #expect((actual - expected).largestMagnitude < 1e-12)
   }
@@ -107,8 +108,8 @@ struct LowRankTests {
     func norm(_ rank: Int, _ scaling: LowRank.Scaling) throws -> Double {
       let projection = LowRank(rank: rank, alpha: 16, scaling: scaling)
       let problem = try Problem(projection, wide, rows: 128)
-      var tensors = try projection.layout(of: [wide]).filled(Moment(seed: 3), .float64)
-      for (key, value) in tensors.values { tensors[key] = value.tracked() }
+      let filled = try projection.layout(of: [wide]).filled(Moment(seed: 3), .float64)
+      let tensors = Tensors(filled.values.mapValues { $0.tracked() })
       Tensor.backward([(problem.output(projection, wide, problem.x, tensors), problem.dy)])
       return try #require(tensors["lora_B.weight", wide.id].gradient).sumOfSquares.squareRoot()
     }
