@@ -64,31 +64,44 @@ struct EntryReader {
     guard let node else { return base }
     let here = SchemaReader.join(path, key)
     guard let (use, mark) = name(node, "use", here, base: base?.name) else { return nil }
-    let name = key == "init" && use == "true" && table[use] == nil ? "fill" : use
-    guard let definition = table[name] else {
-      reader.log.add("unknown \(key) `\(name)`\(Nearest.remedy(for: name, among: table.keys.sorted()))", at: mark)
+    guard let definition = Self.definition(use, table) else {
+      let word = use.text
+      reader.log.add("unknown \(key) `\(word)`\(Nearest.remedy(for: word, among: table.keys.sorted()))", at: mark)
       return nil
     }
+    let name = definition.name
     let given = (node.entries ?? []).filter { $0.key.text != "use" }
     let old = base.map { $0.name == name ? $0.options : [:] } ?? [:]
     guard let options = options(given, definition.options, here, old: old, known: ["use"]) else { return nil }
     return made(definition, options, at: node.mark) ? Choice(name, options) : nil
   }
 
-  /// The name in a scalar, or under `key` of a mapping.
-  private mutating func name(_ node: YAMLNode, _ key: String, _ path: String, base: String?) -> (String, Mark)? {
+  /// The definition of that name, or the one that answers to it; `true` where nothing does is a start by fill.
+  private static func definition<Axis>(_ use: OptionValue, _ table: [String: AxisDefinition<Axis>]) -> AxisDefinition<Axis>? {
+    if let definition = table[use.text] { return definition }
+    let answering = table.keys.sorted().compactMap { table[$0] }.first { $0.answers(to: use) }
+    return answering ?? (use == .bool(true) ? table["fill"] : nil)
+  }
+
+  /// The name in a scalar, or under `key` of a mapping. `init: true` is one, too, so it need be no string.
+  private mutating func name(_ node: YAMLNode, _ key: String, _ path: String, base: String?) -> (OptionValue, Mark)? {
+    func value(_ node: YAMLNode) -> OptionValue? {
+      switch OptionValue(node) {
+      case .string(""), .null, .list, .map: nil
+      case let value: value
+      }
+    }
     if node.entries == nil {
-      // `init: true` is a name, too.
-      if let text = node.text, !text.isEmpty, !node.isNull { return (text, node.mark) }
+      if let value = value(node) { return (value, node.mark) }
       reader.wrong(node, path, "a name, or a mapping with `\(key)`")
       return nil
     }
     if let use = node[key] {
-      if let text = use.text, !text.isEmpty, !use.isNull { return (text, use.mark) }
+      if let value = value(use) { return (value, use.mark) }
       reader.wrong(use, SchemaReader.join(path, key), "a name")
       return nil
     }
-    if let base { return (base, node.mark) }
+    if let base { return (.string(base), node.mark) }
     reader.log.add("`\(SchemaReader.join(path, key))` is missing: a registered name", at: node.mark)
     return nil
   }
@@ -148,18 +161,19 @@ struct EntryReader {
   /// What an entry proposes: a name, or a mapping of `name`, `lr` and the optimizer's options.
   mutating func optimizer(_ node: YAMLNode?, path: String, base: OptimizerChoice? = nil) -> OptimizerChoice? {
     let node = node ?? (base == nil ? .string("adamw") : .mapping([]))
-    guard let (name, mark) = name(node, "name", path, base: base?.name) else { return nil }
+    guard let (given, mark) = name(node, "name", path, base: base?.name) else { return nil }
+    let name = given.text
     let isSame = base?.name == name
     var rate = isSame ? base?.learningRate : nil
-    var given = (node.entries ?? []).filter { $0.key.text != "name" }
+    var own = (node.entries ?? []).filter { $0.key.text != "name" }
     let before = reader.log.issues.count
-    if let at = given.firstIndex(where: { $0.key.text == "lr" }) {
+    if let at = own.firstIndex(where: { $0.key.text == "lr" }) {
       let spec = OptionSpec("lr", .number(0...1000), default: .null, "")
-      rate = value(given.remove(at: at).value, spec, path)?.number
+      rate = value(own.remove(at: at).value, spec, path)?.number
     }
     guard
       let options = optimizerOptions(
-        name, given, path, old: isSame ? base?.options ?? [:] : [:], known: ["name", "lr"], at: mark, whole: node.mark),
+        name, own, path, old: isSame ? base?.options ?? [:] : [:], known: ["name", "lr"], at: mark, whole: node.mark),
       reader.log.issues.count == before
     else { return nil }
     return OptimizerChoice(name, learningRate: rate, options: options)

@@ -83,6 +83,8 @@ public enum SchemaDocument {
   private static func code(_ text: String) -> String { "`\(text)`" }
 
   private static func row(_ cells: [String]) -> String {
-    "| " + cells.map { $0.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|") }.joined(separator: " | ") + " |\n"
+    "| "
+      + cells.map { $0.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|") }.joined(separator: " | ")
+      + " |\n"
   }
 }

@@ -6,7 +6,9 @@ import Testing
 @Suite struct NumPyRandomTests {
   @Test func seeds() {
     #expect(
-      NumPyRandom.seedSequence(42) == [0x9f1e_2e6d_cd54_0ab7, 0xd578_73dc_79fb_94b6, 0x7d28_2a1b_64d4_20b7, 0x3365_7971_4692_d5ff])
+      NumPyRandom.seedSequence(42) == [
+        0x9f1e_2e6d_cd54_0ab7, 0xd578_73dc_79fb_94b6, 0x7d28_2a1b_64d4_20b7, 0x3365_7971_4692_d5ff,
+      ])
   }
 
   @Test func words() {

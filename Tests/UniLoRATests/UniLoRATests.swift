@@ -160,7 +160,8 @@ private func factors(_ prepared: Tensors) -> [Double] {
     #expect(throws: Refusal.self) {
       try OneVector(rank: 65_536).layout(of: [Site(id: SiteID("big"), outputs: 1 << 20, inputs: 1 << 20)])
     }
-    for (name, value) in [("rank", OptionValue.int(0)), ("bound", .double(0)), ("dropout", .int(1)), ("theta_d_length", .int(0))] {
+    for (name, value) in [("rank", OptionValue.int(0)), ("bound", .double(0)), ("dropout", .int(1)), ("theta_d_length", .int(0))]
+    {
       #expect(throws: Refusal.self) { try Options([name: value], checkedBy: OneVector.options) }
     }
   }
