@@ -22,7 +22,7 @@ public struct GoldenFile: Sendable {
     return value
   }
 
-  /// Whether the file states a problem of `name`: `block_lora`, `block-lora` and `Block LoRA` are one.
+  /// Whether the file states a problem of `name`: `my_method`, `my-method` and `My Method` are one.
   public func isOf(_ name: String) -> Bool {
     func plain(_ text: String) -> String { text.lowercased().filter { !"-_ ".contains($0) } }
     return plain(method) == plain(name)
