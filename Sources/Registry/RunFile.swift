@@ -1,0 +1,94 @@
+import PEFTKernel
+import YAML
+
+/// What a run is to do, as its file says: every key typed and checked, defaults filled in, paths made absolute.
+///
+/// The keys, their ranges and their defaults stand in ``RunSchema``.
+public struct RunFile: Sendable, Hashable {
+  /// The file it was read from.
+  public var path: String
+  /// A model directory.
+  public var baseModel: String
+  /// Whether the model's weights are drawn, and only its `config.json` and tokenizer are read.
+  public var fromScratch: Bool
+  /// An adapter directory to go on from; its method and its sites are the run's.
+  public var initAdapter: String?
+  /// The method; nil where `initAdapter` brings it.
+  public var method: MethodEntry?
+  public var targetModules: TargetSelector.Targets?
+  public var excludeModules: TargetSelector.Targets?
+  public var layersToTransform: [Int]?
+  public var data: DataSettings
+  public var optimizer: OptimizerSettings
+  /// Exactly one of `epochs` and `steps` is given.
+  public var epochs: Int?
+  public var steps: Int?
+  /// Sequences in a micro-batch.
+  public var batchSize: Int
+  /// Micro-batches in a step.
+  public var gradientAccumulation: Int
+  /// The norm that a step's gradient is held to; nil where it is left as it is.
+  public var clipGradNorm: Double?
+  public var seed: UInt64
+  /// Steps between evaluations; nil for one at the end.
+  public var evalEvery: Int?
+  /// Steps between checkpoints; nil for one at the end.
+  public var saveEvery: Int?
+  public var outputDir: String
+  public var samples: SampleSettings?
+  /// Where the selectors stood, for messages about a model's sites.
+  var marks = Marks()
+
+  public struct DataSettings: Sendable, Hashable {
+    public enum LossOn: String, Sendable, Hashable, CaseIterable {
+      case completion
+      case all
+    }
+    /// Exactly one of `train` and `tokens` is given.
+    public var train: String?
+    public var tokens: String?
+    public var valid: String?
+    public var lossOn: LossOn
+    /// Nil for the model's own limit.
+    public var maxSeqLen: Int?
+    public var packing: Bool
+    public var shuffle: Bool
+  }
+
+  public struct OptimizerSettings: Sendable, Hashable {
+    public enum Schedule: String, Sendable, Hashable, CaseIterable {
+      case constant
+      case cosine
+      case linear
+    }
+    public var name: String
+    public var lr: Double
+    /// The optimizer's own options (betas, eps, weight_decay, …), defaults filled in.
+    public var options: [String: OptionValue]
+    public var schedule: Schedule
+    /// A share of the steps where below 1, else steps.
+    public var warmup: Double
+    public var minLRRatio: Double
+
+    /// Steps of warm-up in a run of `steps`.
+    public func warmupSteps(of steps: Int) -> Int { warmup < 1 ? Int((warmup * Double(steps)).rounded(.up)) : Int(warmup) }
+  }
+
+  public struct SampleSettings: Sendable, Hashable {
+    public var prompts: [String]
+    public var maxNewTokens: Int
+    /// 0 takes the likeliest token always.
+    public var temperature: Double
+    public var topP: Double
+  }
+
+  /// Places never make two run files differ.
+  struct Marks: Sendable, Hashable {
+    var targets: [Mark] = []
+    var exclude: [Mark] = []
+    var layers: [Mark] = []
+
+    static func == (a: Marks, b: Marks) -> Bool { true }
+    func hash(into hasher: inout Hasher) {}
+  }
+}
