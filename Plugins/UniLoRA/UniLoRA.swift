@@ -1,1 +1,44 @@
-// Placeholder.
+import PEFTKernel
+
+/// What Uni-LoRA registers.
+public enum UniLoRAMethod {
+  public static let plugin = Plugin(
+    "uni-lora", projections: [OneVector.definition], inits: [NearStart.definition],
+    goldens: [UniLoRAGolden.oneSite, UniLoRAGolden.sharedSites])
+}
+
+extension OneVector {
+  /// The options that make one, with the names others use.
+  public static let options: [OptionSpec] = [
+    OptionSpec("rank", .integer(1...65_536), default: .int(4), "rank of every site's update", aliases: [.init("r")]),
+    OptionSpec(
+      "theta_d_length", .integer(1...longest), default: .null,
+      "count of trained numbers d; null for a sixteenth of the factors' entries", aliases: [.init("d")]),
+    OptionSpec("proj_seed", .integer(0...Int.max), default: .int(42), "seed of the index list"),
+    OptionSpec(
+      "index_generator", .choice(IndexGenerator.allCases.map(\.rawValue)), default: .string("philox"),
+      "what draws the index list; numpy as in PEFT's files"),
+    OptionSpec(
+      "bound", .number(0...Double.greatestFiniteMagnitude, aboveLower: true), default: .double(0.02),
+      "theta_d starts uniform in ±bound", aliases: [.init("init_theta_d_bound")]),
+    OptionSpec(
+      "init_weights", .boolean, default: .bool(true), "whether theta_d starts so small; false draws N(0, 1), for tests"),
+    OptionSpec(
+      "dropout", .number(0...1, belowUpper: true), default: .double(0), "dropout on the branch's input, in training",
+      aliases: [.init("unilora_dropout")]),
+    OptionSpec("save_indices", .boolean, default: .bool(false), "whether files hold the index list, not only its seed"),
+  ]
+
+  public init(_ options: Options) {
+    self.init(
+      rank: options.int("rank"), length: options.optionalInt("theta_d_length"), seed: UInt64(options.int("proj_seed")),
+      generator: IndexGenerator(rawValue: options.string("index_generator")) ?? .philox,
+      fill: options.bool("init_weights") ? .uniform(bound: options.double("bound")) : .normal(deviation: 1),
+      dropout: options.double("dropout"), savesIndices: options.bool("save_indices"))
+  }
+
+  /// The registered axis.
+  public static let definition = AxisDefinition<any Projection>(
+    "uni-lora", "all factors of the model copied from one trained vector", options: options
+  ) { (options) throws(Refusal) in OneVector(options) }
+}

@@ -40,7 +40,7 @@ public struct LowRank: Projection {
     fill = { site, _ in (.uniform(bound: 1 / Double(site.inputs).squareRoot()), .zeros) }
   }
 
-  public func rank(at site: Site) -> Int { rankPattern[site.id].map { Int($0) } ?? rank }
+  public func rank(at site: Site) -> Int { rankPattern[site.id].flatMap { Int(exactly: $0) } ?? rank }
 
   /// s at a site.
   public func scale(at site: Site) -> Double {
@@ -51,6 +51,10 @@ public struct LowRank: Projection {
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     var specs: [TensorSpec] = []
     for site in sites {
+      if let value = rankPattern[site.id], !LowRank.ranks.contains(Int(exactly: value) ?? 0) {
+        throw Refusal(
+          "rank_pattern gives \(site.id) the rank \(value)", remedy: "use an integer from 1 to \(LowRank.ranks.upperBound)")
+      }
       let rank = rank(at: site)
       guard allowsExcessRank || rank <= min(site.inputs, site.outputs) else {
         throw Refusal(
@@ -100,9 +104,12 @@ public struct SitePatterns: Sendable {
 }
 
 extension LowRank {
+  /// Ranks whose factors have a size that can be counted, whatever the site.
+  static let ranks = 1...1 << 20
+
   /// The options that make one, with the names others use.
   public static let options: [OptionSpec] = [
-    OptionSpec("rank", .integer(1...Int.max), default: .int(8), "rank of the update", aliases: [.init("r"), .init("lora_rank")]),
+    OptionSpec("rank", .integer(ranks), default: .int(8), "rank of the update", aliases: [.init("r"), .init("lora_rank")]),
     OptionSpec(
       "alpha", .number(-Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude), default: .double(8),
       "numerator of the scale", aliases: [.init("lora_alpha")]),

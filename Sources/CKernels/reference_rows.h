@@ -188,6 +188,32 @@ void FN(gemv)(T *y, const T *W, const T *x, size_t row_begin, size_t row_end, si
   }
 }
 
+// A row of v holds `slices` slices of `width`.
+#define SLICES for (size_t m = 0; m < slices; m++)
+#define WIDTH for (size_t j = 0; j < width; j++)
+
+void FN(slice_sum)(T *y, const T *v, const T *weights, size_t rows, size_t slices, size_t width) {
+  ROWS WIDTH {
+    T s = 0;
+    SLICES if (weights[t * slices + m] != 0) s += weights[t * slices + m] * v[(t * slices + m) * width + j];
+    y[t * width + j] = s;
+  }
+}
+
+void FN(slice_spread)(T *v, const T *y, const T *weights, size_t rows, size_t slices, size_t width) {
+  ROWS SLICES WIDTH v[(t * slices + m) * width + j] = weights[t * slices + m] * y[t * width + j];
+}
+
+void FN(slice_dot)(T *out, const T *v, const T *y, size_t rows, size_t slices, size_t width) {
+  ROWS SLICES {
+    T s = 0;
+    WIDTH s += v[(t * slices + m) * width + j] * y[t * width + j];
+    out[t * slices + m] = s;
+  }
+}
+
+#undef SLICES
+#undef WIDTH
 #undef ROWS
 #undef COLS
 #undef AT

@@ -54,6 +54,10 @@ enum BLAS {
     _ scalar: ScalarType, _ m: Int, _ n: Int, _ k: Int, _ alpha: Double, _ a: Operand, _ b: Operand, _ beta: Double,
     _ c: UnsafeMutableRawPointer, _ stride: Int
   ) {
+    if m == 1 {
+      // One row is bound by memory: a matrix product would first copy the whole of B into its own order.
+      return gemv(scalar, n, k, alpha, a.address, a.transposed ? a.stride : 1, b, beta, c)
+    }
     let transA = a.transposed ? CblasTrans : CblasNoTrans
     let transB = b.transposed ? CblasTrans : CblasNoTrans
     switch scalar {
@@ -67,6 +71,29 @@ enum BLAS {
         CblasRowMajor, transA, transB, blasint(m), blasint(n), blasint(k), alpha,
         a.address.assumingMemoryBound(to: Double.self), blasint(a.stride), b.address.assumingMemoryBound(to: Double.self),
         blasint(b.stride), beta, c.assumingMemoryBound(to: Double.self), blasint(stride))
+    }
+  }
+}
+
+extension BLAS {
+  /// c ← alpha·op(B)ᵀ·x + beta·c with op(B) [k, n].
+  private static func gemv(
+    _ scalar: ScalarType, _ n: Int, _ k: Int, _ alpha: Double, _ x: UnsafeRawPointer, _ step: Int, _ b: Operand,
+    _ beta: Double, _ c: UnsafeMutableRawPointer
+  ) {
+    let (rows, columns) = b.transposed ? (n, k) : (k, n)
+    let order = b.transposed ? CblasNoTrans : CblasTrans
+    switch scalar {
+    case .float32:
+      cblas_sgemv(
+        CblasRowMajor, order, blasint(rows), blasint(columns), Float(alpha), b.address.assumingMemoryBound(to: Float.self),
+        blasint(b.stride), x.assumingMemoryBound(to: Float.self), blasint(step), Float(beta),
+        c.assumingMemoryBound(to: Float.self), 1)
+    case .float64:
+      cblas_dgemv(
+        CblasRowMajor, order, blasint(rows), blasint(columns), alpha, b.address.assumingMemoryBound(to: Double.self),
+        blasint(b.stride), x.assumingMemoryBound(to: Double.self), blasint(step), beta,
+        c.assumingMemoryBound(to: Double.self), 1)
     }
   }
 }

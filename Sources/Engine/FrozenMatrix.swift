@@ -41,13 +41,13 @@ public struct FrozenMatrix: Sendable {
       byteCount: bytes.count, owner: owner)
   }
 
-  /// The values of a tensor `[rows, columns]`, shared with it.
-  public init(_ tensor: Tensor) {
+  /// The values of a tensor `[rows, columns]`, or of the transpose of that, shared with it.
+  public init(_ tensor: Tensor, isTransposed: Bool = false) {
     precondition(tensor.rank == 2 && tensor.offset == 0, "a matrix has two axes, not \(tensor.shape)")
-    rows = tensor.shape[0]
-    columns = tensor.shape[1]
+    rows = tensor.shape[isTransposed ? 1 : 0]
+    columns = tensor.shape[isTransposed ? 0 : 1]
     type = tensor.scalar == .float32 ? .float32 : .float64
-    isTransposed = false
+    self.isTransposed = isTransposed
     storage = tensor.storage
   }
 
@@ -76,6 +76,9 @@ public struct FrozenMatrix: Sendable {
     let whole = widened(lines: 0..<columns, as: scalar).transposed
     return range == 0..<rows ? whole : whole.slice(rows: range).copied()
   }
+
+  /// The numbers in the order they are stored, widened: `[columns, rows]` where `isTransposed`. A copy.
+  public func stored(as scalar: ScalarType = .float32) -> Tensor { widened(lines: 0..<(isTransposed ? columns : rows), as: scalar) }
 
   /// The whole matrix as a tensor `[rows, columns]`.
   public func dense(as scalar: ScalarType = .float32) -> Tensor { dense(rows: 0..<rows, as: scalar) }

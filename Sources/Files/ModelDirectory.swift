@@ -12,8 +12,23 @@ public struct ModelDirectory: Sendable {
   public let shards: [SafetensorsFile]
   private let places: [String: Int]
 
+  /// Opens a model whose weights are in `path`.
   public init(_ path: String) throws(FileError) {
-    try Self.demandFolder(path)
+    config = try Self.configuration(path)
+    (shards, places) = try Self.weights(path)
+    tensorNames = places.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    self.path = path
+  }
+
+  /// A model that is described but has no weights yet: `path` is its folder or the config.json in it.
+  public init(configurationOf path: String) throws(FileError) {
+    self.path = Folder.isFile(path) ? Folder.split(path).folder : path
+    config = try Folder.isFile(path) ? Self.readConfiguration(path) : Self.configuration(path)
+    (tensorNames, shards, places) = ([], [], [:])
+  }
+
+  private static func configuration(_ path: String) throws(FileError) -> JSON {
+    try demandFolder(path)
     let configPath = Folder.join(path, "config.json")
     guard Folder.isFile(configPath) else {
       let remedy =
@@ -21,11 +36,13 @@ public struct ModelDirectory: Sendable {
         ? "this is an adapter; give the base model's directory" : "copy config.json beside the weights"
       throw FileError(.missing, path, "has no config.json", remedy: remedy)
     }
-    config = try TextFile.readJSON(configPath)
-    guard config.members != nil else { throw FileError(.badData, configPath, "is no JSON object") }
-    (shards, places) = try Self.weights(path)
-    tensorNames = places.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    self.path = path
+    return try readConfiguration(configPath)
+  }
+
+  private static func readConfiguration(_ path: String) throws(FileError) -> JSON {
+    let config = try TextFile.readJSON(path)
+    guard config.members != nil else { throw FileError(.badData, path, "is no JSON object") }
+    return config
   }
 
   public func entry(_ name: String) -> TensorEntry? { shard(name)?.entry(name) }

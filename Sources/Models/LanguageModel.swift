@@ -78,3 +78,27 @@ extension LanguageModel {
     hidden(ids, run).crossEntropy(labels: labels, scale: scale, vocabulary: vocabularySize) { logits($0, run) }
   }
 }
+
+extension LanguageModel {
+  /// Refuses sequences that have no positions in this model.
+  public func check(length: Int) throws(FileError) {
+    guard length > maximumPositions else { return }
+    throw FileError(
+      .badData, directory.path, "a sequence of \(length) tokens exceeds the model's \(maximumPositions) positions",
+      remedy: "shorten it, or lower max_seq_len")
+  }
+
+  /// Refuses ids that this model has no embedding for.
+  public func check(ids: some Sequence<Int32>) throws(FileError) {
+    guard let id = ids.first(where: { $0 < 0 || $0 >= vocabularySize }) else { return }
+    throw FileError(
+      .badData, directory.path, "token id \(id) is not in the model's vocabulary of \(vocabularySize)",
+      remedy: "use the model's own tokenizer")
+  }
+
+  /// The ids that end a text, as config.json names them.
+  public var endOfTextIDs: Set<Int32> {
+    guard let value = directory.config["eos_token_id"] else { return [] }
+    return Set((value.array ?? [value]).compactMap { $0.int.flatMap { Int32(exactly: $0) } })
+  }
+}

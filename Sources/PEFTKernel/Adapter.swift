@@ -14,7 +14,7 @@ public struct Adapter: Sendable {
   /// Lays the method out over `sites`, without values. Refuses what the method or its start cannot serve.
   public static func layout(_ parameterization: any Parameterization, over sites: [Site]) throws(Refusal) -> [TensorSpec] {
     let layout = try parameterization.projection.layout(of: sites)
-    try parameterization.initialization.check(layout, sites)
+    try parameterization.initialization.check(layout, sites, parameterization.projection)
     return layout
   }
 
@@ -28,6 +28,8 @@ public struct Adapter: Sendable {
         throw Refusal("tensor \(spec.key) has shape \(tensor.shape), but this method on this model needs \(spec.shape)")
       }
     }
+    try parameterization.projection.check(tensors)
+    if let offset { try parameterization.projection.check(offset) }
     self.parameterization = parameterization
     self.sites = sites
     self.layout = layout

@@ -13,6 +13,7 @@ public protocol BaseMap: Sendable {
 /// x·Wᵀ + b with a frozen W in its file's format.
 public struct FrozenMap: BaseMap {
   public let matrix: FrozenMatrix
+  /// May itself be trained.
   public let bias: Tensor?
 
   public init(matrix: FrozenMatrix, bias: Tensor? = nil) {
@@ -20,7 +21,10 @@ public struct FrozenMap: BaseMap {
     self.bias = bias
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { x.linear(matrix, bias: bias?.converted(to: x.scalar)) }
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    // Conversion would cut off a trained bias, which is in x's scalar already.
+    x.linear(matrix, bias: bias.map { $0.scalar == x.scalar ? $0 : $0.converted(to: x.scalar) })
+  }
 
   public func weight(as scalar: ScalarType) -> Tensor { matrix.dense(as: scalar) }
 }
@@ -29,15 +33,24 @@ public struct FrozenMap: BaseMap {
 public struct TensorMap: BaseMap {
   public let matrix: Tensor
   public let bias: Tensor?
+  /// Whether `matrix` holds the transpose, [inputs, outputs] (GPT-2 stores its maps so).
+  public let isTransposed: Bool
 
-  public init(matrix: Tensor, bias: Tensor? = nil) {
+  public init(matrix: Tensor, bias: Tensor? = nil, isTransposed: Bool = false) {
     self.matrix = matrix
     self.bias = bias
+    self.isTransposed = isTransposed
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor { x.linear(matrix, bias: bias) }
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    guard isTransposed else { return x.linear(matrix, bias: bias) }
+    let y = x.multiplied(by: matrix)
+    return bias.map { y.addingRow($0) } ?? y
+  }
 
-  public func weight(as scalar: ScalarType) -> Tensor { matrix.converted(to: scalar) }
+  public func weight(as scalar: ScalarType) -> Tensor {
+    (isTransposed ? matrix.detached.transposed : matrix).converted(to: scalar)
+  }
 }
 
 /// A base from which a change is taken away: what a method that starts off the base calls its frozen weight.

@@ -22,6 +22,18 @@ public struct GoldenFile: Sendable {
     return value
   }
 
+  /// Whether the file states a problem of `name`: `block_lora`, `block-lora` and `Block LoRA` are one.
+  public func isOf(_ name: String) -> Bool {
+    func plain(_ text: String) -> String { text.lowercased().filter { !"-_ ".contains($0) } }
+    return plain(method) == plain(name)
+  }
+
+  /// The hyper-parameters alone: the config without shapes and without what only steered the drawing.
+  public var options: [String: OptionValue] {
+    let others: Set = ["out", "in", "batch", "spread", "size", "sharpness", "zero_B", "other", "bias_free"]
+    return config.filter { !others.contains($0.key) }
+  }
+
   public func tensor(_ name: String) throws(Refusal) -> Tensor {
     guard let tensor = tensors[name] else { throw Refusal("the file has no tensor \(name)") }
     return tensor

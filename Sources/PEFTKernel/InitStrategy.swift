@@ -4,8 +4,8 @@ import Engine
 public protocol InitStrategy: Sendable {
   var wants: Evidence.Wants { get }
   var startLaw: StartLaw { get }
-  /// Refuses layouts this start cannot serve, before anything runs.
-  func check(_ layout: [TensorSpec], _ sites: [Site]) throws(Refusal)
+  /// Refuses layouts and projections this start cannot serve, before anything runs.
+  func check(_ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection) throws(Refusal)
   /// The start of the tensors in `layout`. Called once per site as soon as its evidence is complete; model-wide tensors
   /// and everything that needs no evidence come in one call with all sites.
   func start(_ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection, _ evidence: Evidence, _ now: Moment)
@@ -15,7 +15,7 @@ public protocol InitStrategy: Sendable {
 extension InitStrategy {
   public var wants: Evidence.Wants { .nothing }
   public var startLaw: StartLaw { .base }
-  public func check(_ layout: [TensorSpec], _ sites: [Site]) throws(Refusal) {}
+  public func check(_ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection) throws(Refusal) {}
 }
 
 /// What the adapted function is at step 0.
@@ -31,10 +31,13 @@ public struct Start: Sendable {
   public var tensors: Tensors
   /// The tensors whose change is taken away from the base, so that step 0 keeps the base's function.
   public var offset: Tensors?
+  /// What the user should know about this start, in words.
+  public var notes: [String]
 
-  public init(_ tensors: Tensors, offset: Tensors? = nil) {
+  public init(_ tensors: Tensors, offset: Tensors? = nil, notes: [String] = []) {
     self.tensors = tensors
     self.offset = offset
+    self.notes = notes
   }
 }
 

@@ -28,6 +28,8 @@ public struct Assembly: Parameterization {
 public protocol Projection: Sendable {
   /// The tensors for these sites, all sites at once, in forward order. Needs shapes only, never weights.
   func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec]
+  /// Refuses values that no adapter of this method can have. Names and shapes fit the layout already.
+  func check(_ stored: Tensors) throws(Refusal)
   /// Stored numbers → what the sites use; runs once per step, and is differentiated once per step.
   func prepare(_ stored: Tensors, _ now: Moment) -> Tensors
   /// What the prepared tensors do to the weight of `site`; refuses where that depends on the input.
@@ -40,6 +42,8 @@ public protocol Projection: Sendable {
 
 extension Projection {
   public var dropout: Double { 0 }
+
+  public func check(_ stored: Tensors) throws(Refusal) {}
 
   public func prepare(_ stored: Tensors, _ now: Moment) -> Tensors { stored }
 

@@ -17,6 +17,11 @@ public final class Pass: @unchecked Sendable {
   public let sites: [Site]
   /// Rows a summary may look at (prompt tokens only, say), 1 or 0 a row; nil where the caller flags none.
   public let flags: [Bool]?
+  /// Terms a method adds to the loss, scalars [1] with history, each a mean over this pass's rows or sequences.
+  ///
+  /// Whoever differentiates a loss adds their sum to it, weighted by the share this pass has in the step: as they are
+  /// where the step is one pass, and in proportion to its rows where gradients of several passes accumulate.
+  public private(set) var penalties: [Tensor] = []
   private var notes: [ObjectIdentifier: any Note] = [:]
 
   public init(now: Moment, rows: RowLayout, sites: [Site], flags: [Bool]? = nil) {
@@ -25,6 +30,9 @@ public final class Pass: @unchecked Sendable {
     self.sites = sites
     self.flags = flags
   }
+
+  /// Adds a term to the loss.
+  public func penalize(_ term: Tensor) { penalties.append(term) }
 
   /// The pass's one note of that type, made at first use.
   public func note<N: Note>(_ type: N.Type) -> N {

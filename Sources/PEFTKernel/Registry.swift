@@ -3,20 +3,26 @@ public struct AxisDefinition<Axis: Sendable>: Sendable {
   public let name: String
   public let summary: String
   public let options: [OptionSpec]
+  /// Other values that choose it, as other tools write them: a boolean where they have a switch, say.
+  public let aliases: [OptionValue]
   /// The file that defines it; two registrations of one name must come from one place.
   public let origin: String
   public let make: @Sendable (Options) throws(Refusal) -> Axis
 
   public init(
-    _ name: String, _ summary: String, options: [OptionSpec] = [], origin: String = #fileID,
+    _ name: String, _ summary: String, options: [OptionSpec] = [], aliases: [OptionValue] = [], origin: String = #fileID,
     make: @escaping @Sendable (Options) throws(Refusal) -> Axis
   ) {
     self.name = name
     self.summary = summary
     self.options = options
+    self.aliases = aliases
     self.origin = origin
     self.make = make
   }
+
+  /// Whether `value` is its name or one of its aliases.
+  public func answers(to value: OptionValue) -> Bool { value == .string(name) || aliases.contains(value) }
 }
 
 /// What a target contributes: axes, optimizers, and readers of reference files.
@@ -62,13 +68,24 @@ public struct AxisRegistry: Sendable {
     if let earlier = table[definition.name], earlier.origin != definition.origin {
       throw Refusal("\(kind) \(definition.name) is registered twice: in \(earlier.origin) and \(definition.origin)")
     }
+    for value in definition.aliases + [.string(definition.name)] {
+      guard let other = table.values.first(where: { $0.name != definition.name && $0.answers(to: value) }) else { continue }
+      throw Refusal("\(kind)s \(other.name) and \(definition.name) are both called \(value.text)")
+    }
     table[definition.name] = definition
+  }
+
+  /// The init strategy that a value chooses: by its own name, or by what other tools call it.
+  public func initialization(called value: OptionValue) -> AxisDefinition<any InitStrategy>? {
+    inits.values.first { $0.answers(to: value) }
   }
 }
 
 extension Plugin {
   static let kernel = Plugin(
     "kernel",
-    projections: [AxisDefinition("none", "no adapter: the base's own tensors are trained") { (_) throws(Refusal) in NoProjection() }],
+    projections: [
+      AxisDefinition("none", "no adapter: the base's own tensors are trained") { (_) throws(Refusal) in NoProjection() }
+    ],
     inits: [AxisDefinition("fill", "every tensor as its layout says") { (_) throws(Refusal) in FillStart() }])
 }

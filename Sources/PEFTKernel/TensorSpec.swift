@@ -37,6 +37,8 @@ public enum Fill: Sendable, Hashable {
   case identity(noise: Double)
   /// Given values, row-major.
   case values([Double])
+  /// Values that follow from options and sites, whatever the seed.
+  case computed(Computation)
 
   /// A tensor of that distribution.
   public func tensor(_ shape: [Int], _ random: inout Philox, _ scalar: ScalarType = .float32) -> Tensor {
@@ -45,12 +47,30 @@ public enum Fill: Sendable, Hashable {
     case .uniform(let bound): return random.uniform(shape, in: -bound..<bound, scalar)
     case .normal(let deviation): return random.normal(shape, deviation: deviation, scalar)
     case .values(let values): return Tensor(values, shape: shape, scalar)
+    case .computed(let computation): return Tensor(computation.values(), shape: shape).converted(to: scalar)
     case .identity(let noise):
       let (n, m) = (shape[shape.count - 2], shape[shape.count - 1])
       return Tensor(
         (0..<shape.reduce(1, *)).map { i in (i / m % n == i % m ? 1 : 0) + noise * random.normal() }, shape: shape, scalar)
     }
   }
+}
+
+/// Values made when they are asked for, so that laying a method out costs nothing; equal where the names are.
+public struct Computation: Sendable, Hashable {
+  /// Everything the values depend on.
+  public let name: String
+  /// Row-major.
+  public let values: @Sendable () -> [Float]
+
+  public init(_ name: String, _ values: @escaping @Sendable () -> [Float]) {
+    self.name = name
+    self.values = values
+  }
+
+  public static func == (a: Computation, b: Computation) -> Bool { a.name == b.name }
+
+  public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
 /// Whether a file holds a tensor, or it is made again from the seed.
@@ -90,10 +110,16 @@ public struct Tensors: Sendable {
   public init(_ values: [TensorKey: Tensor] = [:]) { self.values = values }
 
   /// A tensor that the layout promised; its absence is a fault of the method.
-  public subscript(name: String, site: SiteID) -> Tensor { self[TensorKey(name, site)] }
+  public subscript(name: String, site: SiteID) -> Tensor {
+    get { self[TensorKey(name, site)] }
+    set { self[TensorKey(name, site)] = newValue }
+  }
 
   /// A model-wide tensor that the layout promised.
-  public subscript(name: String) -> Tensor { self[TensorKey(name)] }
+  public subscript(name: String) -> Tensor {
+    get { self[TensorKey(name)] }
+    set { self[TensorKey(name)] = newValue }
+  }
 
   public subscript(key: TensorKey) -> Tensor {
     get {

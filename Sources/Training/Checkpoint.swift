@@ -71,6 +71,23 @@ public enum Checkpoint {
     return Contents(step: step, seed: seed, tensors: tensors, counters: counters)
   }
 
+  /// The adapter of a checkpoint, laid out as the session says.
+  static func adapter(from folder: String, _ session: RunSession) throws -> Adapter {
+    let contents = try read(folder)
+    let layout = try Adapter.layout(session.parameterization, over: session.sites)
+    let offsets = contents.named("offset.")
+    var tensors = Tensors()
+    var offset = Tensors()
+    for spec in layout {
+      let name = spec.key.description
+      tensors.values[spec.key] = contents.tensors["parameter." + name] ?? contents.tensors["frozen." + name]
+      offset.values[spec.key] = offsets[name]
+    }
+    return try Adapter(
+      session.parameterization, sites: session.sites, layout: layout, tensors: tensors,
+      offset: offsets.isEmpty ? nil : offset)
+  }
+
   /// Names sort in the order of steps.
   private static func name(_ step: Int) -> String {
     let digits = String(step)

@@ -66,6 +66,14 @@ void CK_FN(softmax_causal_backward)(CK_T *dscores, const CK_T *p, size_t rows, s
 void CK_FN(softmax_masked_backward)(CK_T *dscores, const CK_T *p, size_t rows, size_t cols, const int32_t *lo,
                                     const int32_t *hi, CK_T scale);
 
+// ---- slices.c: v holds `slices` rows of `width` for every row; weights are [rows, slices]. No array may overlap another.
+void CK_FN(slice_sum)(CK_T *y, const CK_T *v, const CK_T *weights, size_t rows, size_t slices,
+                      size_t width);  // y[t,:] = sum over m of weights[t,m] v[t,m,:]; a slice of weight 0 is not read
+void CK_FN(slice_spread)(CK_T *v, const CK_T *y, const CK_T *weights, size_t rows, size_t slices,
+                         size_t width);  // v[t,m,:] = weights[t,m] y[t,:]
+void CK_FN(slice_dot)(CK_T *out, const CK_T *v, const CK_T *y, size_t rows, size_t slices,
+                      size_t width);  // out[t,m] = v[t,m,:] . y[t,:]
+
 // ---- rope.c: rotate the pairs (j, j + head_dim/2) of each head by sign times the angle; sign -1 is the backward.
 // cos and sin are [positions, head_dim/2]; NULL positions: 0, 1, 2, ... Row t is at y + t stride_out, x + t stride_in.
 void CK_FN(rope)(CK_T *y, const CK_T *x, const CK_T *cos, const CK_T *sin, const int32_t *positions, size_t rows,

@@ -1,0 +1,141 @@
+import Engine
+import Files
+import PEFTKernel
+
+/// The tensors of a base model as they are used: matrices where and as they are stored, vectors widened once.
+struct BaseWeights: Sendable {
+  private var matrices: [String: FrozenMatrix] = [:]
+  private var vectors: [String: Tensor] = [:]
+  private(set) var parameters: [BaseParameter] = []
+
+  /// Reads what `plan` needs from the directory's weights; refuses tensors that are missing, unexpected, twice there, or
+  /// of another shape or number type.
+  init(_ plan: DecoderPlan, _ config: DecoderConfig, from directory: ModelDirectory) throws(FileError) {
+    let stored = try Self.storedNames(plan, config, directory)
+    for tensor in plan.tensors {
+      guard let name = stored[tensor.name], let entry = directory.entry(name), let file = directory.shard(name) else { continue }
+      guard entry.shape == tensor.shape else {
+        throw FileError(
+          .badData, file.path, "tensor '\(name)' has shape \(entry.shape)", cause: "config.json calls for \(tensor.shape)")
+      }
+      guard let type = WeightType(entry.dtype) else {
+        throw FileError(
+          .badData, file.path, "tensor '\(name)' is \(entry.dtype.rawValue)", cause: "weights are F32, F16 or BF16")
+      }
+      parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: entry.dtype))
+      switch tensor.kind {
+      case .matrix:
+        matrices[tensor.name] = try Self.matrix(entry, type, file, isTransposed: tensor.isTransposed)
+      case .gains, .biases: vectors[tensor.name] = Tensor(try file.floats(of: name), shape: tensor.shape)
+      }
+    }
+  }
+
+  /// Draws what `plan` needs: matrices from N(0, initializer_range²), each from a stream of its name; norms 1, biases 0.
+  init(_ plan: DecoderPlan, _ config: DecoderConfig, seed: UInt64) {
+    for tensor in plan.tensors {
+      parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: .f32))
+      switch tensor.kind {
+      case .matrix:
+        var random = Philox(key: seed).stream(tensor.name)
+        matrices[tensor.name] = FrozenMatrix(
+          random.normal(tensor.shape, deviation: config.initializerRange), isTransposed: tensor.isTransposed)
+      case .gains: vectors[tensor.name] = Tensor(repeating: 1, shape: tensor.shape)
+      case .biases: vectors[tensor.name] = .zeros(tensor.shape)
+      }
+    }
+  }
+
+  func matrix(_ name: String) -> FrozenMatrix {
+    guard let matrix = matrices[name] else { preconditionFailure("no matrix \(name)") }
+    return matrix
+  }
+
+  func vector(_ name: String) -> Tensor {
+    guard let vector = vectors[name] else { preconditionFailure("no vector \(name)") }
+    return vector
+  }
+
+  /// A copy of the values, as stored.
+  func values(_ name: String) -> Tensor { matrices[name]?.stored() ?? vector(name).copied() }
+
+  /// The name in the file of each tensor of the plan.
+  private static func storedNames(
+    _ plan: DecoderPlan, _ config: DecoderConfig, _ directory: ModelDirectory
+  ) throws(FileError) -> [String: String] {
+    let expected = Set(plan.tensors.map(\.name))
+    let head = plan.head.site.id.path + ".weight"
+    var found: [String: String] = [:]
+    var unexpected: [String] = []
+    for name in directory.tensorNames {
+      let full = name.hasPrefix(config.names.prefix) || name == head ? name : config.names.prefix + name
+      if !expected.contains(full) {
+        // A tied head that is stored all the same is the embedding table once more.
+        let isKnown = full == head || config.names.strays.contains { full.hasSuffix($0) }
+        if !isKnown { unexpected.append(name) }
+      } else if let other = found.updateValue(name, forKey: full) {
+        throw FileError(.badData, directory.path, "holds one tensor under two names, '\(other)' and '\(name)'")
+      }
+    }
+    let missing = plan.tensors.map(\.name).filter { found[$0] == nil }
+    if missing == [head] {
+      throw FileError(
+        .badData, directory.path, "the weights lack '\(head)'", cause: "config.json says tie_word_embeddings: false",
+        remedy: "set tie_word_embeddings to true if the head is the embedding table")
+    }
+    guard missing.isEmpty else {
+      throw FileError(
+        .badData, directory.path, "the weights lack \(listed(missing))",
+        cause: unexpected.isEmpty ? nil : "they hold the unexpected \(listed(unexpected))",
+        remedy: "check that config.json belongs to these weights")
+    }
+    guard unexpected.isEmpty else {
+      throw FileError(
+        .badData, directory.path, "the weights hold the unexpected \(listed(unexpected))",
+        cause: "a \(config.modelType) model has no such tensors", remedy: "check that config.json belongs to these weights")
+    }
+    return found
+  }
+
+  private static func listed(_ names: [String]) -> String {
+    let shown = names.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
+    return names.count > 4 ? "\(shown) and \(names.count - 4) more tensors" : shown
+  }
+
+  private static func matrix(
+    _ entry: TensorEntry, _ type: WeightType, _ file: SafetensorsFile, isTransposed: Bool
+  ) throws(FileError) -> FrozenMatrix {
+    let bytes = try file.bytes(of: entry.name)
+    let (rows, columns) = isTransposed ? (entry.shape[1], entry.shape[0]) : (entry.shape[0], entry.shape[1])
+    let isAligned = UInt(bitPattern: bytes.baseAddress) % UInt(type.byteCount) == 0
+    let copy = isAligned ? nil : AlignedCopy(bytes)
+    return FrozenMatrix(
+      borrowing: copy.map { UnsafeRawBufferPointer($0.bytes) } ?? bytes, type: type, rows: rows, columns: columns,
+      isTransposed: isTransposed, owner: copy ?? file.file)
+  }
+}
+
+extension WeightType {
+  /// Nil for integers.
+  init?(_ type: StoredType) {
+    switch type {
+    case .f64: self = .float64
+    case .f32: self = .float32
+    case .f16: self = .float16
+    case .bf16: self = .bfloat16
+    case .i64, .i32, .i16, .i8, .u8, .bool: return nil
+    }
+  }
+}
+
+/// Bytes that stand in their file where products cannot read them.
+private final class AlignedCopy: Sendable {
+  nonisolated(unsafe) let bytes: UnsafeMutableRawBufferPointer
+
+  init(_ source: UnsafeRawBufferPointer) {
+    bytes = .allocate(byteCount: source.count, alignment: 64)
+    bytes.copyMemory(from: source)
+  }
+
+  deinit { bytes.deallocate() }
+}
