@@ -31,6 +31,7 @@ extension Start {
   /// Takes in the start of other tensors.
   mutating func merge(_ other: Start) {
     tensors.values.merge(other.tensors.values) { $1 }
+    notes += other.notes
     guard let taken = other.offset else { return }
     offset = Tensors((offset?.values ?? [:]).merging(taken.values) { $1 })
   }
