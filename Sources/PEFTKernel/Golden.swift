@@ -82,6 +82,8 @@ public struct GoldenCase: Sendable {
   public var initial: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
   /// Other stated results by their full names in the file.
   public var expected: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
+  /// Results the file states and this case does not check: their full names, each with the reason.
+  public var unchecked: [String: String] = [:]
 
   public init(
     entry: String, options: [String: OptionValue], sites: [Site], weights: [SiteID: Tensor], point: Tensors,
