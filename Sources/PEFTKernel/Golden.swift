@@ -72,13 +72,13 @@ public struct GoldenCase: Sendable {
   public var offset: Tensors?
   /// How x passes through the sites; the default is the one site there is.
   public var forward: @Sendable (_ x: Tensor, _ site: (SiteID, Tensor) -> Tensor) -> Tensor
-  /// `grad.<name>` → the tensor it is the gradient of.
+  /// `<name>` of each `grad.<name>` → the tensor it is the gradient of.
   public var gradients: [String: TensorKey]
   /// State that earlier places of a larger model would have left in the pass.
   public var arrange: @Sendable (Pass) -> Void = { _ in }
   /// Mean gradients of the weights, where the start wants them.
   public var evidence: [SiteID: Tensor] = [:]
-  /// `initial.<name>` → the same quantity from a start of ours.
+  /// `<name>` of each `initial.<name>` → the same quantity from a start of ours.
   public var initial: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
   /// Other stated results by their full names in the file.
   public var expected: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
