@@ -122,8 +122,10 @@ public struct RoutedAtoms: Projection {
     if isLeader { route(reduced, routing, call.pass, t) }
     let routed = reduced.mixture(of: t["atoms"], routing.weights)
     if isLeader { routing.remember(pooled(routed, call.pass), stopping: detachesSummary ? call.pass.now : nil) }
-    return routed.linear(t["lora_B", call.site.id], scale: alpha / Double(rank), addedTo: call.baseOutput)
+    return routed.linear(t["lora_B", call.site.id], scale: scale(at: call.site), addedTo: call.baseOutput)
   }
+
+  public func scale(at site: Site) -> Double { alpha / Double(rank) }
 
   /// One atom leaves nothing to choose: then ΔW = s·B·U₁·A.
   public func change(at site: Site, _ t: Tensors) throws(Refusal) -> WeightChange {
@@ -132,10 +134,9 @@ public struct RoutedAtoms: Projection {
         "queryable-lora picks another update for every token, so there is no weight to merge into",
         remedy: "keep the adapter beside its base")
     }
-    let scale = alpha / Double(rank)
     return WeightChange(chains: [
       [
-        Matrix(t["lora_B", site.id], scale: scale), Matrix(t["atoms"].reshaped([rank, rank])),
+        Matrix(t["lora_B", site.id], scale: scale(at: site)), Matrix(t["atoms"].reshaped([rank, rank])),
         Matrix(t["lora_A", site.id]),
       ]
     ])

@@ -25,4 +25,6 @@ public struct Matrix: LinearMap {
   }
 
   public func dense() -> Tensor { scale == 1 ? values : values * scale }
+
+  public var scaled: (factor: Double, matrix: Tensor) { (scale, values) }
 }

@@ -48,7 +48,7 @@ extension Tensor {
     let losses = Tensor.zeros([parts], .float64)
     let gradient = wanted ? (Tensor(uninitialized: shape, scalar), true) : nil
     Threads.each(parts) { part in
-      let r = part * share..<min(rows, (part + 1) * share)
+      let r = min(rows, part * share)..<min(rows, (part + 1) * share)
       guard !r.isEmpty else { return }
       labels.withUnsafeBufferPointer { labels in
         let label = labels.baseAddress! + r.lowerBound

@@ -78,7 +78,9 @@ public struct FrozenMatrix: Sendable {
   }
 
   /// The numbers in the order they are stored, widened: `[columns, rows]` where `isTransposed`. A copy.
-  public func stored(as scalar: ScalarType = .float32) -> Tensor { widened(lines: 0..<(isTransposed ? columns : rows), as: scalar) }
+  public func stored(as scalar: ScalarType = .float32) -> Tensor {
+    widened(lines: 0..<(isTransposed ? columns : rows), as: scalar)
+  }
 
   /// The whole matrix as a tensor `[rows, columns]`.
   public func dense(as scalar: ScalarType = .float32) -> Tensor { dense(rows: 0..<rows, as: scalar) }

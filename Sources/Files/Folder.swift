@@ -59,6 +59,15 @@ public enum Folder {
     folder.isEmpty ? name : folder.hasSuffix("/") ? folder + name : folder + "/" + name
   }
 
+  /// The path from the root, by the working directory of now; `..` stays, because links may stand before it.
+  public static func absolute(_ path: String) -> String {
+    guard !path.hasPrefix("/"), let here = getcwd(nil, 0) else { return path }
+    defer { free(here) }
+    var rest = Substring(path)
+    while rest.hasPrefix("./") { rest = rest.dropFirst(2) }
+    return rest.isEmpty || rest == "." ? String(cString: here) : join(String(cString: here), String(rest))
+  }
+
   /// Folder and last name of a path, slashes at its end ignored: `("runs", "first")` of `runs/first/`, `(".", "x")` of `x`.
   public static func split(_ path: String) -> (folder: String, name: String) {
     // By bytes, as the system splits: a slash and a combining accent after it are one `Character`.

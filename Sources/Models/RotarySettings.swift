@@ -67,7 +67,8 @@ extension RotarySettings {
     if let partial = settings["partial_rotary_factor"], !partial.isNull, partial.double != 1 {
       throw reader.unsupported("\(name).partial_rotary_factor", partial, "only 1 is")
     }
-    let outer = try reader.double("rope_theta", default: 10_000, in: Double.leastNonzeroMagnitude..<Double.greatestFiniteMagnitude)
+    let outer = try reader.double(
+      "rope_theta", default: 10_000, in: Double.leastNonzeroMagnitude..<Double.greatestFiniteMagnitude)
     theta = try number("rope_theta", default: outer)
     let type = settings["rope_type"] ?? settings["type"] ?? "default"
     switch type.string {

@@ -45,12 +45,29 @@ public struct Adapter: Sendable {
 
   /// Every weight change of the adapter on top of the untouched base: what merging adds. Refuses input-dependent methods.
   public func change(at site: Site) throws(Refusal) -> WeightChange {
+    try change(at: site, prepared(tensors), prepared(offset))
+  }
+
+  /// The same at every site, computed in `scalar`; what the method prepares is made once.
+  public func changes(as scalar: ScalarType) throws(Refusal) -> [(site: Site, change: WeightChange)] {
+    func converted(_ tensors: Tensors) -> Tensors { Tensors(tensors.values.mapValues { $0.converted(to: scalar) }) }
+    let now = prepared(converted(tensors))
+    let start = prepared(offset.map(converted))
+    var changes: [(Site, WeightChange)] = []
+    for site in sites { changes.append((site, try change(at: site, now, start))) }
+    return changes
+  }
+
+  private func prepared(_ stored: Tensors) -> Tensors { parameterization.projection.prepare(stored, Moment()) }
+  private func prepared(_ stored: Tensors?) -> Tensors? { stored.map { prepared($0) } }
+
+  private func change(at site: Site, _ now: Tensors, _ start: Tensors?) throws(Refusal) -> WeightChange {
     let projection = parameterization.projection
-    var change = try projection.change(at: site, projection.prepare(tensors, Moment()))
-    guard let offset else { return change }
-    let start = try projection.change(at: site, projection.prepare(offset, Moment()))
-    change.chains += start.chains.map { [Negated(map: $0[0])] + $0.dropFirst() }
-    if let taken = start.bias { change.bias = change.bias.map { $0 - taken } ?? taken * -1 }
+    var change = try projection.change(at: site, now)
+    guard let start else { return change }
+    let taken = try projection.change(at: site, start)
+    change.chains += taken.chains.filter { !$0.isEmpty }.map { [Negated(map: $0[0])] + $0.dropFirst() }
+    if let bias = taken.bias { change.bias = change.bias.map { $0 - bias } ?? bias * -1 }
     return change
   }
 }
@@ -96,4 +113,8 @@ struct Negated: LinearMap {
   func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { map.apply(x, subtractedFrom: base) }
   func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor { map.apply(x, addedTo: base) }
   func dense() -> Tensor { map.dense() * -1 }
+  var scaled: (factor: Double, matrix: Tensor) {
+    let (factor, matrix) = map.scaled
+    return (-factor, matrix)
+  }
 }

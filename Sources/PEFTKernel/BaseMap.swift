@@ -8,6 +8,12 @@ public protocol BaseMap: Sendable {
   func weight(as scalar: ScalarType) -> Tensor
   /// b [outputs].
   var bias: Tensor? { get }
+  /// Whether files hold Wᵀ [inputs, outputs] (GPT-2 stores its maps so).
+  var isTransposed: Bool { get }
+}
+
+extension BaseMap {
+  public var isTransposed: Bool { false }
 }
 
 /// x·Wᵀ + b with a frozen W in its file's format.
@@ -27,6 +33,8 @@ public struct FrozenMap: BaseMap {
   }
 
   public func weight(as scalar: ScalarType) -> Tensor { matrix.dense(as: scalar) }
+
+  public var isTransposed: Bool { matrix.isTransposed }
 }
 
 /// x·Wᵀ + b with W and b that may themselves be trained.
@@ -69,4 +77,6 @@ struct OffsetMap: BaseMap {
     guard let taken = offset.bias else { return base.bias }
     return base.bias.map { $0 - taken } ?? taken * -1
   }
+
+  var isTransposed: Bool { base.isTransposed }
 }

@@ -162,12 +162,9 @@ extension OptionSpec.Kind {
   public var text: String {
     switch self {
     case .integer(let range):
-      range.upperBound == .max
-        ? "an integer of at least \(range.lowerBound)" : "an integer from \(range.lowerBound) to \(range.upperBound)"
+      range.upperBound == .max ? "an integer of at least \(range.lowerBound)" : "an integer from \(range.lowerBound) to \(range.upperBound)"
     case .number(let range, let aboveLower, let belowUpper):
-      switch (
-        range.lowerBound.isFinite && range.lowerBound > -.greatestFiniteMagnitude, range.upperBound < .greatestFiniteMagnitude
-      ) {
+      switch (range.lowerBound.isFinite && range.lowerBound > -.greatestFiniteMagnitude, range.upperBound < .greatestFiniteMagnitude) {
       case (false, false): "a finite number"
       case (true, false): "a number \(aboveLower ? "above" : "of at least") \(range.lowerBound)"
       case (_, true): "a number in \(aboveLower ? "(" : "[")\(range.lowerBound), \(range.upperBound)\(belowUpper ? ")" : "]")"

@@ -12,11 +12,14 @@ public protocol LinearMap: Sendable {
   func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor
   /// [outputs, inputs].
   func dense() -> Tensor
+  /// The map as factor · matrix where it keeps a factor apart: files then hold both as they are.
+  var scaled: (factor: Double, matrix: Tensor) { get }
 }
 
 extension LinearMap {
   public func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { base + apply(x) }
   public func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor { base - apply(x) }
+  public var scaled: (factor: Double, matrix: Tensor) { (1, dense()) }
 }
 
 /// What an adapter does to a weight, as a value that is differentiable in its tensors:

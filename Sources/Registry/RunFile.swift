@@ -87,8 +87,54 @@ public struct RunFile: Sendable, Hashable {
     var targets: [Mark] = []
     var exclude: [Mark] = []
     var layers: [Mark] = []
+    var method = Mark.none
+
+    func place(of fault: TargetSelector.Fault) -> Mark {
+      let list =
+        switch fault.part {
+        case .targets: targets
+        case .exclude: exclude
+        case .layers: layers
+        }
+      return list.indices.contains(fault.item) ? list[fault.item] : method
+    }
 
     static func == (a: Marks, b: Marks) -> Bool { true }
     func hash(into hasher: inout Hasher) {}
+  }
+}
+
+// MARK: - Sites
+
+extension RunFile {
+  /// The sites the run's method stands at: the user's, else what the method proposes. Nil where the adapter brings them, or
+  /// where there is no adapter.
+  public var targets: TargetSelector? {
+    Self.selector(targetModules, exclude: excludeModules, layers: layersToTransform, method: method)
+  }
+
+  static func selector(
+    _ targets: TargetSelector.Targets?, exclude: TargetSelector.Targets?, layers: [Int]?, method: MethodEntry?
+  ) -> TargetSelector? {
+    if method?.hasAdapter == false { return nil }
+    var selector = targets.map { TargetSelector($0) } ?? method?.defaultTargets
+    selector?.exclude = exclude
+    selector?.layers = layers
+    return selector
+  }
+
+  /// The chosen sites of a model, none where ``targets`` is nil. Selectors that match nothing are reported with their places.
+  public func selectSites(from sites: [Site]) throws(ConfigurationErrors) -> [Site] {
+    guard let targets else { return [] }
+    var faults: [TargetSelector.Fault] = []
+    let chosen = targets.select(from: sites, faults: &faults)
+    guard faults.isEmpty else {
+      throw ConfigurationErrors(
+        faults.map {
+          let mark = marks.place(of: $0)
+          return Issue($0.message, file: path, line: mark.line, column: mark.column)
+        })
+    }
+    return chosen
   }
 }

@@ -52,7 +52,7 @@ public struct RunSession: Sendable {
       if tokens.batchSize != file.batchSize * file.gradientAccumulation {
         throw Refusal(
           "\(path) holds batches of \(tokens.batchSize), but batch_size · gradient_accumulation is "
-            + "\(batchSize * file.gradientAccumulation)", remedy: "make them equal")
+            + "\(file.batchSize * file.gradientAccumulation)", remedy: "make them equal")
       }
       if let longest = tokens.examples.first(where: { $0.ids.count > positions }) {
         throw Refusal(

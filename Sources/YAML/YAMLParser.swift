@@ -10,13 +10,28 @@ extension YAMLNode {
   }
 
   public static func parse(_ bytes: [UInt8], file: String) throws(YAMLError) -> YAMLNode {
+    var duplicates: [YAMLError] = []
+    let node = try parse(bytes, file: file, duplicates: &duplicates)
+    if let first = duplicates.first { throw first }
+    return node
+  }
+
+  /// Reads on after a key that stands twice, for readers that report every fault at once: the first of them counts, the others are
+  /// added to `duplicates`.
+  public static func parse(_ text: String, file: String, duplicates: inout [YAMLError]) throws(YAMLError) -> YAMLNode {
+    try parse(Array(text.utf8), file: file, duplicates: &duplicates)
+  }
+
+  private static func parse(_ bytes: [UInt8], file: String, duplicates: inout [YAMLError]) throws(YAMLError) -> YAMLNode {
     guard bytes.count <= maximumBytes else {
       throw YAMLError(file: file, mark: Mark(line: 1, column: 1), message: "the text is longer than \(maximumBytes) bytes")
     }
     // libyaml counts a byte order mark as a column, and then finds the second line indented too little.
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
     let parser = YAMLParser(bytes: bytes.starts(with: mark) ? Array(bytes.dropFirst(3)) : bytes, file: file)
-    return try parser.document()
+    let node = try parser.document()
+    duplicates += parser.duplicates
+    return node
   }
 
   static let maximumDepth = 64
@@ -34,6 +49,7 @@ private final class YAMLParser {
 
   /// Anchored nodes with their size, so that aliases are counted without being walked.
   private var anchors: [String: (node: YAMLNode, count: Int, height: Int)] = [:]
+  private(set) var duplicates: [YAMLError] = []
   /// Nodes made so far, those that aliases repeat included.
   private var count = 0
 
@@ -151,10 +167,12 @@ private final class YAMLParser {
       if text == "<<", style == .plain {
         throw fail("merge keys (<<) are not read; write the keys out", at: key.mark)
       }
-      if let first = places.updateValue(key.mark, forKey: text) {
-        throw fail("duplicate key '\(text)' (first at \(first))", at: key.mark)
-      }
       let value = try node(try next(), depth: depth + 1)
+      if let first = places[text] {
+        duplicates.append(fail("duplicate key '\(text)' (first at \(first))", at: key.mark))
+        continue
+      }
+      places[text] = key.mark
       entries.append(.init(key: key, value: value.node))
       height = max(height, value.height)
     }

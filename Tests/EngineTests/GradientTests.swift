@@ -44,6 +44,12 @@ import Testing
     Case(name: "gathered entries", shapes: [[4]]) {
       $0[0].gather([3, 1, 1, 0, 3, 2], norms: ramp([4]), shape: [2, 3])
     },
+    Case(name: "weighted slices", shapes: [[3, 8], [3, 4]]) { $0[0].weightedSlices($0[1]) },
+    Case(name: "mixture", shapes: [[3, 4], [5, 2, 4], [3, 5]]) { $0[0].mixture(of: $0[1], $0[2]) },
+    Case(name: "divergence", shapes: [[3, 5], [3, 5]]) { $0[0].divergence(from: $0[1]) },
+    Case(name: "divergence of some", shapes: [[2, 4], [2, 4]]) {
+      $0[0].divergence(from: $0[1], allowed: [true, false, true, true, false, true, true, false])
+    },
     Case(name: "rmsNorm", shapes: [[3, 6], [6]]) { $0[0].rmsNorm($0[1], eps: 1e-5) },
     Case(name: "layerNorm", shapes: [[3, 6], [6], [6]]) { $0[0].layerNorm($0[1], $0[2], eps: 1e-5) },
     Case(name: "softmax", shapes: [[3, 5]]) { $0[0].softmax() },

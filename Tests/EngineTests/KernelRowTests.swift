@@ -50,6 +50,28 @@ import Testing
     agree("layernorm db", tolerance: 3e-6, fast: bA, reference: bB, double: bC)
   }
 
+  @Test(arguments: [1, 5], [1, 15, 16, 17, 40]) func slices(m: Int, width: Int) {
+    let t = 3
+    var weights = values(t * m, seed: 30)
+    weights[t * m / 2] = 0
+    let v = values(t * m * width, seed: 31), y = values(t * width, seed: 32)
+    var (a, b, c) = (y, y, wide(y))
+    slice_sum_f32(&a, v, weights, t, m, width)
+    slice_sum_ref_f32(&b, v, weights, t, m, width)
+    slice_sum_f64(&c, wide(v), wide(weights), t, m, width)
+    agree("slice sum", tolerance: 3e-6, fast: a, reference: b, double: c)
+    (a, b, c) = (v, v, wide(v))
+    slice_spread_f32(&a, y, weights, t, m, width)
+    slice_spread_ref_f32(&b, y, weights, t, m, width)
+    slice_spread_f64(&c, wide(y), wide(weights), t, m, width)
+    agree("slice spread", tolerance: 1e-6, fast: a, reference: b, double: c)
+    (a, b, c) = (weights, weights, wide(weights))
+    slice_dot_f32(&a, v, y, t, m, width)
+    slice_dot_ref_f32(&b, v, y, t, m, width)
+    slice_dot_f64(&c, wide(v), wide(y), t, m, width)
+    agree("slice dot", tolerance: 1e-5, fast: a, reference: b, double: c)
+  }
+
   /// The gradient of sum(dy y) by central differences in double.
   @Test(arguments: [5, 33]) func normGradients(d: Int) {
     let x = wide(values(d, seed: 25)), w = wide(values(d, seed: 26)), dy = wide(values(d, seed: 27)), h = 1e-6

@@ -1,0 +1,87 @@
+import Engine
+import Files
+import PEFTKernel
+
+/// The tensors of an adapter file, checked against the layout they are for.
+struct AdapterTensors {
+  private(set) var values = Tensors()
+  private(set) var offset: Tensors?
+  /// Canonical name → name in the file.
+  let names: [String: String]
+  /// How many tensors follow from the options and were not in the file; nil where there are none.
+  private(set) var made: Int?
+
+  init(
+    _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, redundant: Set<String>
+  ) throws(FileError) {
+    var wanted: [(name: String, spec: TensorSpec, isOffset: Bool)] = layout.map { (AdapterNames.canonical($0.key), $0, false) }
+    if hasOffset {
+      wanted += layout.filter { $0.keep == .stored }.map { (AdapterNames.offset($0.key), $0, true) }
+    }
+    let known = Set(wanted.map(\.name))
+    let (names, unknown) = try AdapterNames.matched(weights.tensors.map(\.name), with: known, path: weights.path)
+    self.names = names
+    let extra = unknown.filter { name in !redundant.contains { name.hasSuffix("." + $0) || name.contains(".\($0).") } }
+    try Self.refuse(extra: extra, missing: wanted.filter { names[$0.name] == nil && !$0.spec.isComputed }.map(\.name), weights)
+
+    var offset = Tensors()
+    for (name, spec, isOffset) in wanted {
+      let tensor: Tensor
+      if let stored = names[name] {
+        tensor = try Self.tensor(stored, spec, weights)
+      } else {
+        var unused = Philox(key: 0)
+        tensor = spec.fill.tensor(spec.shape, &unused)
+        made = (made ?? 0) + 1
+      }
+      if isOffset { offset[spec.key] = tensor } else { values[spec.key] = tensor }
+    }
+    guard hasOffset else { return }
+    for spec in layout where spec.isComputed { offset[spec.key] = values[spec.key] }
+    self.offset = offset
+  }
+
+  private static func refuse(extra: [String], missing: [String], _ weights: SafetensorsFile) throws(FileError) {
+    let count = weights.tensors.count
+    guard extra.isEmpty else {
+      throw FileError(
+        .badData, weights.path, "has no place for \(AdapterNames.listed(extra))",
+        cause: extra.count == count
+          ? "none of its \(count) tensors belongs to this model and config"
+          : "\(extra.count) of its \(count) tensors belong to no site that the config chooses"
+            + (missing.isEmpty ? "" : ", and \(AdapterNames.listed(missing)) are missing"),
+        remedy: "check that config, tensors and base belong together")
+    }
+    guard missing.isEmpty else {
+      throw FileError(
+        .badData, weights.path, "lacks \(AdapterNames.listed(missing))",
+        cause: "the config calls for \(count + missing.count) tensors, the file has \(count)",
+        remedy: "check that config, tensors and base belong together")
+    }
+  }
+
+  private static func tensor(_ name: String, _ spec: TensorSpec, _ weights: SafetensorsFile) throws(FileError) -> Tensor {
+    guard let entry = weights.entry(name) else { throw FileError(.badData, weights.path, "has no tensor '\(name)'") }
+    guard entry.shape == spec.shape else {
+      throw FileError(
+        .badData, weights.path, "tensor '\(name)' has shape \(entry.shape)", cause: "config and base call for \(spec.shape)",
+        remedy: "check the rank, and that the adapter belongs to this base")
+    }
+    guard spec.role == .index || !entry.dtype.isInteger else {
+      throw FileError(.badData, weights.path, "tensor '\(name)' is \(entry.dtype.rawValue) where floating numbers are wanted")
+    }
+    let floats = try weights.floats(of: name)
+    guard let wrong = floats.firstIndex(where: { !$0.isFinite }) else { return Tensor(floats, shape: entry.shape) }
+    throw FileError(
+      .badData, weights.path, "tensor '\(name)' is not finite", cause: "\(floats[wrong]) at \(wrong) of \(floats.count)",
+      remedy: "use a checkpoint from before the run diverged")
+  }
+}
+
+extension TensorSpec {
+  /// Whether the values follow from the options alone, so that files need not hold them.
+  var isComputed: Bool {
+    guard keep == .seeded, case .computed = fill else { return false }
+    return true
+  }
+}

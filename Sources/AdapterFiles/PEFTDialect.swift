@@ -1,0 +1,115 @@
+import JSON
+import PEFTKernel
+
+/// What Hugging Face PEFT's config of one `peft_type` holds, and what of it is understood here.
+struct PEFTDialect: Sendable {
+  /// A field that changes what the adapter computes, and the values at which it does not.
+  struct Demand: Sendable {
+    var field: String
+    var isServed: @Sendable (JSON) -> Bool
+    var remedy: String
+
+    init(_ field: String, remedy: String = "", isServed: @escaping @Sendable (JSON) -> Bool = isUnset) {
+      self.field = field
+      self.isServed = isServed
+      self.remedy = remedy
+    }
+  }
+
+  var peftType: String
+  /// PEFT's fields that are options of the method, by its names for them, with its defaults.
+  var options: [String: JSON]
+  /// Options of ours that PEFT takes for granted: a method with other values is no method of PEFT.
+  var implied: [String: OptionValue]
+  var demands: [Demand]
+  /// The field that says how the tensors started.
+  var startField: String?
+  /// Fields that change nothing in what is computed.
+  var ignored: Set<String>
+  /// Names of tensors that follow from others.
+  var redundantTensors: Set<String> = []
+
+  /// Null, false, or empty.
+  @Sendable static func isUnset(_ value: JSON) -> Bool {
+    [.null, .bool(false), .array([]), .object([]), .string("")].contains(value)
+  }
+
+  static let all: [String: PEFTDialect] = [lora.peftType: lora, uniLoRA.peftType: uniLoRA]
+
+  /// Fields of every config that are read by themselves.
+  static let common: Set = [
+    "peft_type", "target_modules", "exclude_modules", "layers_to_transform", "task_type", AdapterRecord.key,
+  ]
+
+  private static let informative: Set = [
+    "base_model_name_or_path", "revision", "auto_mapping", "peft_version", "inference_mode", "fan_in_fan_out", "layers_pattern",
+  ]
+
+  private static let shared: [Demand] = [
+    Demand("modules_to_save", remedy: "merge those modules into the base first"),
+    Demand("bias", remedy: "merge the adapter in PEFT: it trained biases of the base") { [.null, "none"].contains($0) },
+  ]
+
+  static let lora = PEFTDialect(
+    peftType: "LORA",
+    options: [
+      "r": 8, "lora_alpha": 8, "lora_dropout": 0.0, "use_rslora": false, "lora_bias": false, "rank_pattern": .object([]),
+      "alpha_pattern": .object([]),
+    ],
+    implied: [:],
+    demands: shared + [
+      Demand("use_dora", remedy: "merge the adapter in PEFT"), Demand("trainable_token_indices", remedy: "merge the adapter in PEFT"),
+      Demand("target_parameters"), Demand("layer_replication"), Demand("velora_config"), Demand("kasa_config"),
+      Demand("monteclora_config"), Demand("arrow_config"), Demand("use_bdlora"), Demand("use_qalora"),
+      Demand("alora_invocation_tokens"),
+    ],
+    startField: "init_lora_weights",
+    ignored: informative.union([
+      "megatron_config", "megatron_core", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size",
+      "ensure_weight_tying", "runtime_config",
+    ]))
+
+  static let uniLoRA = PEFTDialect(
+    peftType: "UNILORA",
+    options: [
+      "r": 4, "theta_d_length": 256, "proj_seed": 42, "init_theta_d_bound": 0.02, "init_weights": true, "unilora_dropout": 0.0,
+      "save_indices": false,
+    ],
+    implied: ["index_generator": .string("numpy")], demands: shared, startField: nil, ignored: informative,
+    redundantTensors: ["unilora_scales_A", "unilora_scales_B"])
+}
+
+extension OptionValue {
+  /// The value as a config file has it; nil for what is no option's value.
+  init?(_ json: JSON) {
+    switch json {
+    case .null: self = .null
+    case .bool(let value): self = .bool(value)
+    case .int(let value): self = .int(value)
+    case .double(let value): self = .double(value)
+    case .string(let value): self = .string(value)
+    case .array(let items):
+      let values = items.map { OptionValue($0) }
+      guard !values.contains(nil) else { return nil }
+      self = .list(values.compactMap { $0 })
+    case .object(let members):
+      var values: [String: OptionValue] = [:]
+      for member in members {
+        guard let value = OptionValue(member.value), values.updateValue(value, forKey: member.key) == nil else { return nil }
+      }
+      self = .map(values)
+    }
+  }
+
+  var json: JSON {
+    switch self {
+    case .null: .null
+    case .bool(let value): .bool(value)
+    case .int(let value): .int(value)
+    case .double(let value): .double(value)
+    case .string(let value): .string(value)
+    case .list(let values): .array(values.map(\.json))
+    case .map(let values): .object(values.sorted { $0.key < $1.key }.map { .init($0.key, $0.value.json) })
+    }
+  }
+}

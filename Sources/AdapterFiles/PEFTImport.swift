@@ -1,0 +1,117 @@
+import Files
+import JSON
+import Models
+import PEFTKernel
+import Registry
+
+/// The method and the sites that a config of PEFT's own describes.
+struct PEFTImport {
+  private(set) var entry: MethodEntry
+  let sites: [Site]
+  private(set) var notes: [String] = []
+  let dialect: PEFTDialect
+
+  /// Refuses by name what this project does not compute as PEFT would.
+  init(_ folder: AdapterFolder, _ model: any LanguageModel, _ registry: MethodRegistry) throws(FileError) {
+    dialect = try Self.dialect(folder)
+    let config = folder.config
+    for demand in dialect.demands {
+      guard let value = config[demand.field], !demand.isServed(value) else { continue }
+      throw FileError(
+        .badData, folder.configPath, "\(demand.field): is not supported", cause: "it is \(value.text())",
+        remedy: demand.remedy.isEmpty ? "merge the adapter in PEFT" : demand.remedy)
+    }
+    try Self.checkStart(folder, dialect)
+    try Self.checkTask(folder, &notes)
+    let known = PEFTDialect.common.union(dialect.ignored).union(dialect.options.keys).union(dialect.demands.map(\.field))
+      .union(dialect.startField.map { [$0] } ?? [])
+    let unknown = (config.members ?? []).map(\.key).filter { !known.contains($0) }.sorted()
+    if !unknown.isEmpty {
+      notes.append("\(AdapterFolder.configName): passed over fields that are not known: \(unknown.joined(separator: ", "))")
+    }
+    sites = try PEFTTargets.sites(folder, model, &notes)
+    var overrides = dialect.implied
+    for (field, standard) in dialect.options {
+      var given = config[field] ?? standard
+      if given.isNull { given = standard }
+      guard let value = OptionValue(given) else {
+        throw FileError(.badData, folder.configPath, "\(field): cannot be \(given.text())")
+      }
+      overrides[field] = value
+    }
+    let name = try Self.entryName(dialect.peftType, registry, folder)
+    if dialect.peftType == PEFTDialect.lora.peftType {
+      var patterns = PEFTPatterns(folder: folder, sites: sites, options: overrides)
+      try patterns.settle()
+      overrides = patterns.options
+      notes += patterns.notes
+    }
+    do throws(Refusal) {
+      entry = try registry.entry(name, overriding: overrides)
+    } catch {
+      throw FileError(.badData, folder.configPath, error.reason, remedy: error.remedy.isEmpty ? nil : error.remedy)
+    }
+    if let field = dialect.startField, let value = config[field].flatMap({ OptionValue($0) }),
+      let start = registry.axes.initialization(called: value), start.options.isEmpty
+    {
+      entry.initialization = Choice(start.name)
+    }
+  }
+
+  private static func dialect(_ folder: AdapterFolder) throws(FileError) -> PEFTDialect {
+    guard let type = folder.config["peft_type"]?.string else {
+      throw FileError(
+        .badData, folder.configPath, "has no peft_type", remedy: "is this an adapter of Hugging Face PEFT's layout?")
+    }
+    if let dialect = PEFTDialect.all[type] { return dialect }
+    throw FileError(
+      .badData, folder.configPath, "peft_type: '\(type)' cannot be read",
+      cause: "without a \(AdapterRecord.key) record these can: \(PEFTDialect.all.keys.sorted().joined(separator: ", "))",
+      remedy: "convert the adapter to LORA, or merge it in PEFT")
+  }
+
+  /// The entry whose adapters PEFT calls so; of several, the one of the same name.
+  private static func entryName(
+    _ type: String, _ registry: MethodRegistry, _ folder: AdapterFolder
+  ) throws(FileError) -> String {
+    func plain(_ name: String) -> String { name.lowercased().filter { $0 != "-" && $0 != "_" } }
+    let names = registry.entries.values.filter { $0.peftType == type }.map(\.name).sorted()
+    guard let name = names.first(where: { plain($0) == plain(type) }) ?? names.first else {
+      throw FileError(
+        .badData, folder.configPath, "peft_type: no registered method reads '\(type)'",
+        remedy: "register an entry with peft_type: \(type)")
+    }
+    return name
+  }
+
+  /// Starts that change the base: the files hold A and B for the changed one, which must be rebuilt first.
+  private static func checkStart(_ folder: AdapterFolder, _ dialect: PEFTDialect) throws(FileError) {
+    guard let field = dialect.startField, let value = folder.config[field] else { return }
+    func refused(_ what: String, _ remedy: String) -> FileError {
+      FileError(.badData, folder.configPath, "\(field): \(what)", remedy: remedy)
+    }
+    let conversion = "convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
+    switch value {
+    case .null, .bool, "gaussian", "orthogonal", "eva", "mica": return
+    case .string(let name) where name == "pissa" || name.hasPrefix("pissa_niter_") || name == "olora":
+      throw refused("'\(name)' adapters belong to a base that is changed by their start, which is not rebuilt here", conversion)
+    case "lora_ga", "corda":
+      throw refused(
+        "'\(value.string ?? "")' adapters belong to a base that is changed by their start, which cannot be known from these files",
+        conversion)
+    case "loftq": throw refused("'loftq' adapters belong to a quantised base that is not in these files", "merge the adapter in PEFT")
+    default: throw refused("\(value.text()) is no start that is known", "convert the adapter in PEFT")
+    }
+  }
+
+  private static func checkTask(_ folder: AdapterFolder, _ notes: inout [String]) throws(FileError) {
+    let types = ["CAUSAL_LM", "FEATURE_EXTRACTION", "QUESTION_ANS", "SEQ_2_SEQ_LM", "SEQ_CLS", "TOKEN_CLS"]
+    let value = folder.config["task_type"] ?? .null
+    guard !value.isNull, value != "CAUSAL_LM" else { return }
+    guard let type = value.string, types.contains(type) else {
+      throw FileError(
+        .badData, folder.configPath, "task_type: is \(value.text())", remedy: "known: \(types.joined(separator: ", "))")
+    }
+    notes.append("task_type is \(type): the adapter is used in a causal language model all the same")
+  }
+}

@@ -1,0 +1,29 @@
+import JSON
+import PEFTKernel
+import Registry
+
+/// An adapter as it was found in a directory.
+public struct StoredAdapter: Sendable {
+  public var adapter: Adapter
+  /// Its method, with the options the files gave.
+  public var entry: MethodEntry
+  /// Words to the user: what the files could not say, what was passed over.
+  public var notes: [String]
+  /// What is needed to write it back as it was.
+  public var origin: AdapterOrigin
+
+  public init(adapter: Adapter, entry: MethodEntry, notes: [String], origin: AdapterOrigin) {
+    self.adapter = adapter
+    self.entry = entry
+    self.notes = notes
+    self.origin = origin
+  }
+}
+
+/// How an adapter's files spelled it: a run that continues it writes the same names, shapes and config fields.
+public struct AdapterOrigin: Sendable {
+  /// adapter_config.json as it was read.
+  public var config: JSON
+  /// Canonical name of a tensor → its name in the file.
+  var names: [String: String]
+}

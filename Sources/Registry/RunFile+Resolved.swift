@@ -1,0 +1,71 @@
+import PEFTKernel
+import YAML
+
+extension RunFile {
+  /// The file as it was understood: every key with its value, the method in full, paths absolute. Reads back equal.
+  public var resolvedText: String { node.yaml() }
+
+  private var node: YAMLNode {
+    var fields: [(String, YAMLNode)] = [("base_model", .string(baseModel)), ("from_scratch", .bool(fromScratch))]
+    func add(_ key: String, _ node: YAMLNode?) { if let node { fields.append((key, node)) } }
+    add("init_adapter", initAdapter.map(YAMLNode.string))
+    add("method", method?.node)
+    add("target_modules", targetModules?.node)
+    add("exclude_modules", excludeModules?.node)
+    add("layers_to_transform", layersToTransform.map { .sequence($0.map(YAMLNode.int)) })
+    add("data", data.node)
+    add("optimizer", optimizer.node)
+    add("epochs", epochs.map(YAMLNode.int))
+    add("steps", steps.map(YAMLNode.int))
+    add("batch_size", .int(batchSize))
+    add("gradient_accumulation", .int(gradientAccumulation))
+    add("clip_grad_norm", clipGradNorm.map(YAMLNode.double) ?? .null)
+    add("seed", .int(Int(seed)))
+    add("eval_every", evalEvery.map(YAMLNode.int))
+    add("save_every", saveEvery.map(YAMLNode.int))
+    add("output_dir", .string(outputDir))
+    add("samples", samples?.node)
+    return .mapping(fields)
+  }
+}
+
+extension TargetSelector.Targets {
+  var node: YAMLNode {
+    switch self {
+    case .allLinear: .string(TargetSelector.allLinear)
+    case .pattern(let pattern): .string(pattern)
+    case .names(let names): .sequence(names.map(YAMLNode.string))
+    }
+  }
+}
+
+extension RunFile.DataSettings {
+  var node: YAMLNode {
+    var fields: [(String, YAMLNode)] = []
+    if let train { fields.append(("train", .string(train))) }
+    if let tokens { fields.append(("tokens", .string(tokens))) }
+    if let valid { fields.append(("valid", .string(valid))) }
+    fields.append(("loss_on", .string(lossOn.rawValue)))
+    if let maxSeqLen { fields.append(("max_seq_len", .int(maxSeqLen))) }
+    return .mapping(fields + [("packing", .bool(packing)), ("shuffle", .bool(shuffle))])
+  }
+}
+
+extension RunFile.OptimizerSettings {
+  var node: YAMLNode {
+    .mapping(
+      [
+        ("name", .string(name)), ("lr", .double(lr)), ("schedule", .string(schedule.rawValue)), ("warmup", .double(warmup)),
+        ("min_lr_ratio", .double(minLRRatio)),
+      ] + options.sorted { $0.key < $1.key }.map { ($0.key, $0.value.node) })
+  }
+}
+
+extension RunFile.SampleSettings {
+  var node: YAMLNode {
+    .mapping([
+      ("prompts", .sequence(prompts.map(YAMLNode.string))), ("max_new_tokens", .int(maxNewTokens)),
+      ("temperature", .double(temperature)), ("top_p", .double(topP)),
+    ])
+  }
+}

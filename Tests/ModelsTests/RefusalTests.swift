@@ -1,0 +1,102 @@
+import Files
+import Models
+import Testing
+
+@Suite struct RefusalTests {
+  /// A change of the fixture's config and what is said about it.
+  struct Case: Sendable, CustomTestStringConvertible {
+    var fixture: Fixture
+    var old: String
+    var new: String
+    var message: String
+    var testDescription: String { new }
+
+    init(_ fixture: Fixture, _ old: String, _ new: String, _ message: String) {
+      (self.fixture, self.old, self.new, self.message) = (fixture, old, new, message)
+    }
+  }
+
+  private static let cases = [
+    Case(
+      .llama, "\"model_type\": \"llama\"", "\"model_type\": \"mamba\"",
+      "model_type: \"mamba\" is not supported (supported: gpt2, llama)"),
+    Case(.llama, "\"model_type\": \"llama\",", "", "model_type is missing (supported: gpt2, llama)"),
+    Case(.llama, "\"silu\"", "\"relu\"", "hidden_act: \"relu\" is not supported (supported: silu)"),
+    Case(
+      .gpt2, "\"gelu_new\"", "\"gelu\"",
+      "activation_function: \"gelu\" is not supported (supported: gelu_new, gelu_pytorch_tanh)"),
+    Case(
+      .llama, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"",
+      "rope_parameters.rope_type: \"yarn\" is not supported (supported: default, linear, llama3)"),
+    Case(
+      .llama, "\"rope_type\": \"default\"", "\"rope_type\": \"linear\"",
+      "rope_parameters.factor is missing (this rope_type needs it)"),
+    Case(
+      .llama, "\"use_cache\": true", "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}",
+      "rope_scaling.rope_type: \"dynamic\" is not supported (supported: default, linear, llama3)"),
+    Case(
+      .llama, "\"use_cache\": true", "\"quantization_config\": {\"bits\": 4}",
+      "quantization_config: an object is not supported (weights in F32, F16 and BF16 are)"),
+    Case(
+      .llama, "\"use_cache\": true", "\"layer_types\": [\"full_attention\", \"sliding_attention\"]",
+      "layer_types: \"sliding_attention\" is not supported (only \"full_attention\" is)"),
+    Case(
+      .gpt2, "\"add_cross_attention\": false", "\"add_cross_attention\": true",
+      "add_cross_attention: true is not supported (only false is)"),
+    Case(
+      .llama, "\"dtype\": \"float32\"", "\"dtype\": \"float8_e4m3fn\"",
+      "dtype: \"float8_e4m3fn\" is not supported (supported: float32, float16, bfloat16)"),
+    Case(
+      .llama, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3",
+      "num_key_value_heads: 3 does not fit (it must divide the 4 attention heads)"),
+    Case(
+      .llama, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": -1",
+      "num_hidden_layers: -1 does not fit (an integer from 1 to 10000 is wanted)"),
+    Case(.llama, "\"head_dim\": 12", "\"head_dim\": 13", "head_dim: 13 does not fit (rotary positions need an even width)"),
+    Case(.gpt2, "\"n_head\": 4", "\"n_head\": 5", "the hidden size 48 is not divisible by 5 attention heads"),
+    Case(
+      .llama, "\"attention_bias\": false", "\"attention_bias\": \"no\"",
+      "attention_bias: \"no\" does not fit (true or false is wanted)"),
+  ]
+
+  @Test(arguments: cases) func settingsAreRefusedByName(_ refused: Case) throws {
+    let scratch = try Scratch()
+    let config = try refused.fixture.config
+    #expect(config.contains(refused.old))
+    try scratch.model(config: config.replacing(refused.old, with: refused.new), tensors(refused.fixture.weights))
+    #expect(scratch.refusal() == "config.json: " + refused.message)
+  }
+
+  @Test func tensorsAreRefusedByName() throws {
+    let (scratch, config) = (try Scratch(), try Fixture.llama.config)
+    let file = try Fixture.llama.weights
+    let remedy = "check that config.json belongs to these weights"
+    let name = "model.layers.1.mlp.up_proj.weight"
+    let others = tensors(file).filter { $0.name != name }
+    try scratch.model(config: config, others)
+    #expect(scratch.refusal() == "DIR: the weights lack '\(name)'; \(remedy)")
+    try scratch.model(config: config, tensors(file) + [.init(name: "model.extra", shape: [1], floats: [0])])
+    #expect(
+      scratch.refusal()
+        == "DIR: the weights hold the unexpected 'model.extra' (a llama model has no such tensors); \(remedy)")
+    try scratch.model(config: config, others + [.init(name: name, shape: [1, 2], floats: [0, 0])])
+    #expect(scratch.refusal() == "model.safetensors: tensor '\(name)' has shape [1, 2] (config.json calls for [80, 48])")
+    try scratch.model(config: config, others + [.init(name: name, shape: [80, 48], ints: Array(repeating: 0, count: 80 * 48))])
+    #expect(scratch.refusal() == "model.safetensors: tensor '\(name)' is I64 (weights are F32, F16 or BF16)")
+    try scratch.model(
+      config: config, tensors(file) + [.init(name: "norm.weight", shape: [48], floats: Array(repeating: 1, count: 48))])
+    #expect(scratch.refusal() == "DIR: holds one tensor under two names, 'model.norm.weight' and 'norm.weight'")
+    try scratch.model(config: config, tensors(file).filter { $0.name != "lm_head.weight" })
+    #expect(
+      scratch.refusal()
+        == "DIR: the weights lack 'lm_head.weight' (config.json says tie_word_embeddings: false); "
+        + "set tie_word_embeddings to true if the head is the embedding table")
+    try scratch.model(config: config, tensors(try Fixture.gpt2.weights))
+    #expect(
+      scratch.refusal()
+        == "DIR: the weights lack 'model.embed_tokens.weight', 'model.layers.0.input_layernorm.weight', "
+        + "'model.layers.0.self_attn.q_proj.weight', 'model.layers.0.self_attn.k_proj.weight' and 17 more tensors "
+        + "(they hold the unexpected 'transformer.h.0.attn.c_attn.bias', 'transformer.h.0.attn.c_attn.weight', "
+        + "'transformer.h.0.attn.c_proj.bias', 'transformer.h.0.attn.c_proj.weight' and 24 more tensors); \(remedy)")
+  }
+}

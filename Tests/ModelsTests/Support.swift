@@ -1,0 +1,114 @@
+import Engine
+import Files
+import Models
+import PEFTKernel
+import Testing
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A model directory of the tests, and what an independent implementation computed with it.
+struct Fixture: CustomTestStringConvertible, Sendable {
+  let family: String
+
+  static let all = ["llama", "gpt2"].map { Fixture(family: $0) }
+  static let llama = all[0]
+  static let gpt2 = all[1]
+
+  var testDescription: String { family }
+
+  var path: String {
+    let folder = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+    return "\(folder)/Fixtures/\(family)"
+  }
+
+  var weights: SafetensorsFile { get throws { try SafetensorsFile("\(path)/model.safetensors") } }
+  var config: String { get throws { try TextFile.read("\(path)/config.json") } }
+
+  func model() throws -> any LanguageModel { try ModelLoader.load(path) }
+}
+
+/// Two padded sequences with their logits and mean loss.
+struct Reference {
+  let ids: [Int32]
+  let mask: [UInt8]
+  let logits: [Float]
+  let loss: Double
+  let sequences: Int
+  let length: Int
+
+  init(_ fixture: Fixture) throws {
+    let file = try SafetensorsFile("\(fixture.path)/reference.safetensors")
+    ids = try file.ints(of: "input_ids").map { Int32($0) }
+    mask = try file.ints(of: "attention_mask").map { UInt8($0) }
+    logits = try file.floats(of: "logits")
+    loss = try file.doubles(of: "loss")[0]
+    let shape = try #require(file.entry("input_ids")).shape
+    (sequences, length) = (shape[0], shape[1])
+  }
+
+  func run(_ scalar: ScalarType = .float32, trained: [String: Tensor] = [:]) -> ModelRun {
+    let rows = RowLayout(sequences: sequences, length: length, visible: mask)
+    return ModelRun(pass: Pass(now: Moment(), rows: rows, sites: []), trained: trained, scalar: scalar)
+  }
+
+  /// What each row predicts: the next id of its sequence, unless that is padding.
+  var labels: [Int32] {
+    ids.indices.map { t in
+      t % length == length - 1 || mask[t + 1] == 0 ? -100 : ids[t + 1]
+    }
+  }
+
+  var labelled: Int { labels.count { $0 != -100 } }
+}
+
+/// The logits of `ids` as sequences of these lengths.
+func logits(_ model: any LanguageModel, _ ids: [Int32], lengths: [Int]) -> [Float] {
+  let run = ModelRun(pass: Pass(now: Moment(), rows: RowLayout(lengths: lengths), sites: []))
+  return model.logits(model.hidden(ids, run), run).floats
+}
+
+func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
+  #expect(a.count == b.count)
+  return zip(a, b).map { abs($0 - $1) }.max() ?? 0
+}
+
+/// A folder of its own for one test, removed with the object.
+final class Scratch {
+  let path: String
+
+  init() throws {
+    var template = Array("/tmp/models-tests-XXXXXX".utf8CString)
+    path = String(cString: try #require(mkdtemp(&template)))
+  }
+
+  deinit { try? Folder.remove(path) }
+
+  subscript(_ name: String) -> String { path + "/" + name }
+
+  func put(_ name: String, _ text: String) throws {
+    try? Folder.remove(self[name])
+    try WholeFile.write(text, to: self[name])
+  }
+
+  /// A model directory of that config and those tensors.
+  func model(config: String, _ tensors: [SafetensorsWriter.Tensor]) throws {
+    try put("config.json", config)
+    try? Folder.remove(self["model.safetensors"])
+    try SafetensorsWriter.write(tensors, to: self["model.safetensors"])
+  }
+
+  /// The error of loading what is here, in its one line, with the folder's path taken out.
+  func refusal() -> String? {
+    let error = #expect(throws: FileError.self) { _ = try ModelLoader.load(path) }
+    return error?.description.replacing(path + "/", with: "").replacing(path, with: "DIR")
+  }
+}
+
+/// The fixture's tensors as they are, under other names perhaps.
+func tensors(_ file: SafetensorsFile, named name: (String) -> String = { $0 }) -> [SafetensorsWriter.Tensor] {
+  file.tensors.map { SafetensorsWriter.Tensor(copying: $0, of: file, as: name($0.name)) }
+}
