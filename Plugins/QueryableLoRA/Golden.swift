@@ -34,7 +34,10 @@ enum QueryableGolden {
     }
     result.forward = { x, site in site(used.id, x) }
     guard let history else { return result }
-    guard history.rank == 3 else { throw Refusal("frozen.history has shape \(history.shape), not [batch, blocks, r]") }
+    let x = try file.tensor("x")
+    guard history.rank == 3, history.shape[0] == x.rows, history.shape[2] == file.int("rank"), history.shape[1] > 0 else {
+      throw Refusal("frozen.history has shape \(history.shape), not [batch, blocks, r]")
+    }
     let (batch, blocks, rank) = (history.shape[0], history.shape[1], history.shape[2])
     let rows = history.reshaped([batch, blocks * rank])
     result.arrange = { pass in

@@ -90,6 +90,9 @@ public struct OneVector: Projection {
 
   public func check(_ stored: Tensors) throws(Refusal) {
     guard let theta = stored.optional("unilora_theta_d") else { throw Refusal("the adapter lacks unilora_theta_d") }
+    guard stored.optional("unilora_norms").map({ $0.count == theta.count }) ?? true else {
+      throw Refusal("unilora_norms has another length than unilora_theta_d")
+    }
     let keys = Self.indexKeys(of: stored)
     guard !keys.isEmpty else { throw Refusal("the adapter lacks the index of its factors' entries into unilora_theta_d") }
     for key in keys {

@@ -58,7 +58,8 @@ struct PEFTDialect: Sendable {
     ],
     implied: [:],
     demands: shared + [
-      Demand("use_dora", remedy: "merge the adapter in PEFT"), Demand("trainable_token_indices", remedy: "merge the adapter in PEFT"),
+      Demand("use_dora", remedy: "merge the adapter in PEFT"),
+      Demand("trainable_token_indices", remedy: "merge the adapter in PEFT"),
       Demand("target_parameters"), Demand("layer_replication"), Demand("velora_config"), Demand("kasa_config"),
       Demand("monteclora_config"), Demand("arrow_config"), Demand("use_bdlora"), Demand("use_qalora"),
       Demand("alora_invocation_tokens"),

@@ -99,7 +99,8 @@ struct PEFTImport {
       throw refused(
         "'\(value.string ?? "")' adapters belong to a base that is changed by their start, which cannot be known from these files",
         conversion)
-    case "loftq": throw refused("'loftq' adapters belong to a quantised base that is not in these files", "merge the adapter in PEFT")
+    case "loftq":
+      throw refused("'loftq' adapters belong to a quantised base that is not in these files", "merge the adapter in PEFT")
     default: throw refused("\(value.text()) is no start that is known", "convert the adapter in PEFT")
     }
   }

@@ -15,7 +15,8 @@ struct PEFTPatterns {
       let matching = try keys("alpha_pattern", at: site)
       guard matching.count > 1 else { continue }
       let longest = matching.sorted { ($1.count, $0) < ($0.count, $1) }[0]
-      notes.append("alpha_pattern: \(matching.sorted().joined(separator: ", ")) all match \(site.id); the longest, \(longest), is used")
+      notes.append(
+        "alpha_pattern: \(matching.sorted().joined(separator: ", ")) all match \(site.id); the longest, \(longest), is used")
     }
     guard case .map(let patterns)? = options["rank_pattern"], !patterns.isEmpty else { return }
     let factors = Set(sites.map { AdapterNames.canonical(TensorKey("lora_A.weight", $0.id)) })

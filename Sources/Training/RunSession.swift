@@ -158,5 +158,8 @@ public struct RunSession: Sendable {
 
 extension RunSession {
   /// Writes the adapter as the run leaves it.
-  func write(_ adapter: Adapter, to path: String) throws {}
+  public func write(_ adapter: Adapter, to path: String) throws {
+    try AdapterWriter.write(
+      adapter, entry: entry, registry: registry, model: model, origin: given?.origin, existing: .replace, to: path)
+  }
 }

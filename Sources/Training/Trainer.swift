@@ -102,7 +102,10 @@ public final class Trainer {
       let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
       loss += part.item
       guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(loss)") }
-      if part.hasHistory { part.backward() }
+      // A method's own terms are means over the pass, which counts by its share of the step's learned tokens.
+      let share = Double(batch.labelCount) / Double(labels)
+      let objective = pass.penalties.reduce(part) { $0 + $1 * share }
+      if objective.hasHistory { objective.backward() }
     }
     Tensor.backward(
       made.values.compactMap { key, value in

@@ -119,7 +119,7 @@ public actor TrainingRun {
     }
     if !trainer.trainedBase.isEmpty {
       let path = Folder.join(output, "model")
-      try ModelWriter.write(session.model, replacing: trainer.trainedBase, dtype: nil, to: path)
+      try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: path)
       outcome.modelPath = path
     }
     return outcome

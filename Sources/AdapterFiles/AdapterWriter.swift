@@ -1,0 +1,86 @@
+import Engine
+import Files
+import JSON
+import Models
+import PEFTKernel
+import Registry
+
+/// Writes adapter directories in the layout of Hugging Face PEFT.
+public enum AdapterWriter {
+  /// Writes `adapter_config.json` and `adapter_model.safetensors` (F32), the directory whole or not at all.
+  ///
+  /// Methods that PEFT has get its fields and `peft_type`, so that it loads them; others a `peft_type` it refuses. Beside
+  /// the fields stands what rebuilds the adapter here. With `origin`, what was read is written back: same names, same
+  /// fields, new values.
+  public static func write(
+    _ adapter: Adapter, entry: MethodEntry, registry: MethodRegistry, model: any LanguageModel,
+    origin: AdapterOrigin? = nil, existing: AtomicDirectory.Existing = .refuse, to folder: String
+  ) throws {
+    guard !adapter.layout.isEmpty else {
+      throw Refusal("method \(entry.name) has no adapter to write", remedy: "write the model instead")
+    }
+    let tensors = try stored(adapter, origin, folder)
+    let digest = model.directory.tensorNames.isEmpty ? nil : try model.directory.digest()
+    let hasRecord = origin == nil || origin?.config[AdapterRecord.key] != nil
+    var config = origin?.config.members ?? PEFTConfig(adapter, entry, registry, model).members
+    if hasRecord {
+      config.removeAll { $0.key == AdapterRecord.key }
+      var record = AdapterRecord(
+        entry: registry.json(of: entry), baseDigest: digest, sites: adapter.sites.map(\.id.path),
+        hasOffset: adapter.offset != nil, tensors: [:])
+      for tensor in tensors {
+        record.tensors[tensor.name] = .init(shape: tensor.shape, sha256: digestOf(tensor.values))
+      }
+      config.append(.init(AdapterRecord.key, record.json))
+    }
+    let projection = adapter.parameterization.projection
+    let scales = Dictionary(adapter.sites.map { ($0.id.path, projection.scale(at: $0)) }) { first, _ in first }
+    try files(
+      config: .object(config), tensors.map { .init(name: $0.name, shape: $0.shape, floats: $0.values) },
+      metadata: AdapterMetadata(scales: scales, baseDigest: digest), existing: existing, to: folder)
+  }
+
+  /// The two files, named final when both are whole.
+  static func files(
+    config: JSON, _ tensors: [SafetensorsWriter.Tensor], metadata: AdapterMetadata, existing: AtomicDirectory.Existing,
+    to folder: String
+  ) throws(FileError) {
+    let directory = try AtomicDirectory(folder, existing: existing)
+    try SafetensorsWriter.write(
+      tensors, metadata: metadata.pairs, to: Folder.join(directory.partial, AdapterFolder.weightsName))
+    try WholeFile.write(
+      config.sorted.text(indented: true) + "\n", to: Folder.join(directory.partial, AdapterFolder.configName))
+    try directory.commit()
+  }
+
+  private struct StoredTensor {
+    var name: String
+    var shape: [Int]
+    var values: [Float]
+  }
+
+  private static func stored(
+    _ adapter: Adapter, _ origin: AdapterOrigin?, _ folder: String
+  ) throws(FileError) -> [StoredTensor] {
+    var tensors: [StoredTensor] = []
+    func add(_ tensor: Tensor, _ canonical: String) throws(FileError) {
+      let name = origin?.names[canonical] ?? canonical
+      let values = tensor.floats
+      guard values.allSatisfy(\.isFinite) else {
+        throw FileError(
+          .badData, folder, "tensor '\(name)' is not finite and is not written", remedy: "lower the learning rate and run again")
+      }
+      tensors.append(StoredTensor(name: name, shape: tensor.shape, values: values))
+    }
+    for spec in adapter.layout {
+      let name = AdapterNames.canonical(spec.key)
+      if spec.isComputed, origin?.names[name] == nil { continue }
+      try add(adapter.tensors[spec.key], name)
+      guard let offset = adapter.offset, spec.keep == .stored, let start = offset.values[spec.key] else { continue }
+      try add(start, AdapterNames.offset(spec.key))
+    }
+    return tensors
+  }
+
+  private static func digestOf(_ values: [Float]) -> String { values.withUnsafeBytes { SHA256.hex($0) } }
+}

@@ -1,0 +1,85 @@
+import Engine
+import Files
+import Models
+import PEFTKernel
+
+/// Adds adapters to the weights of their base.
+public enum Merging {
+  /// What became of a site.
+  public struct SiteReport: Sendable, Hashable {
+    public var path: String
+    /// The largest |ΔW|.
+    public var largestChange: Double
+    /// ‖ΔW‖ / ‖W‖ in the Frobenius norm.
+    public var relativeChange: Double
+  }
+
+  public struct Report: Sendable, Hashable {
+    public var sites: [SiteReport]
+    /// Words to the user.
+    public var notes: [String]
+
+    public var largestChange: Double { sites.map(\.largestChange).max() ?? 0 }
+  }
+
+  /// Writes the model directory whose weights are W + ΔW, computed in double and rounded once to `dtype` (nil: each
+  /// tensor's own). All else is the base's.
+  ///
+  /// One tensor at a time is in memory. Refuses methods that depend on the input, biases where the base has none, and
+  /// values that are not finite or that the type cannot hold.
+  @discardableResult
+  public static func merge(
+    _ adapter: Adapter, into model: any LanguageModel, dtype: StoredType? = nil,
+    existing: AtomicDirectory.Existing = .refuse, to folder: String
+  ) throws -> Report {
+    guard !adapter.layout.isEmpty else { throw Refusal("there is no adapter to merge") }
+    let reports = Reports()
+    var copy = try ModelCopy(model, dtype: dtype)
+    var notes: [String] = []
+    let types = Dictionary(model.parameters.map { ($0.name, $0.type) }) { first, _ in first }
+    for (site, change) in try adapter.changes(as: .float64) {
+      let weight = site.id.path + ".weight"
+      let merged = { try Self.merged(change, at: site, of: model, reports) }
+      if types[weight] != nil {
+        copy.changed[weight] = merged
+      } else if site.use == "head" {
+        copy.ownHead = (weight, [site.outputs, site.inputs], model.parameters.first?.type ?? .f32, merged)
+        notes.append("\(site.id) shared the embedding table; the merged model has a head of its own")
+      } else {
+        throw Refusal("\(site.id) has no weight of its own in the files")
+      }
+      guard let bias = change.bias else { continue }
+      let name = site.id.path + ".bias"
+      guard site.hasBias, types[name] != nil else {
+        throw Refusal(
+          "the adapter adds a bias at \(site.id), where the base has none",
+          remedy: "keep the adapter beside its base, or export it")
+      }
+      copy.changed[name] = { model.parameter(name).converted(to: .float64) + bias }
+    }
+    try copy.write(existing: existing, to: folder)
+    return Report(sites: adapter.sites.compactMap { reports.bySite[$0.id] }, notes: notes)
+  }
+
+  private final class Reports {
+    var bySite: [SiteID: SiteReport] = [:]
+  }
+
+  /// W + ΔW in double, as files hold it.
+  private static func merged(
+    _ change: WeightChange, at site: Site, of model: any LanguageModel, _ reports: Reports
+  ) throws(Refusal) -> Tensor {
+    let base = model.base(site.id)
+    let weight = base.weight(as: .float64)
+    let delta = change.dense(like: weight)
+    guard delta.isFinite else {
+      throw Refusal("the change at \(site.id) is not finite", remedy: "use an adapter from before the run diverged")
+    }
+    let size = weight.sumOfSquares
+    reports.bySite[site.id] = SiteReport(
+      path: site.id.path, largestChange: delta.largestMagnitude,
+      relativeChange: size > 0 ? (delta.sumOfSquares / size).squareRoot() : 0)
+    let sum = weight + delta
+    return base.isTransposed ? sum.transposed : sum
+  }
+}

@@ -1,0 +1,128 @@
+import Engine
+import Files
+import JSON
+import Models
+import PEFTKernel
+
+/// A model directory on its way to the disk: the base's, with some tensors replaced, tensor by tensor.
+struct ModelCopy {
+  let model: any LanguageModel
+  /// Of every tensor; nil to keep each one's own.
+  var dtype: StoredType?
+  /// New values by parameter name, in the file's shape; made when their turn has come.
+  var changed: [String: () throws -> Tensor] = [:]
+  /// A head of its own for a model that shares the embedding table: its name, and its values [vocabulary, hidden].
+  var ownHead: (name: String, shape: [Int], type: StoredType, make: () throws -> Tensor)?
+
+  init(_ model: any LanguageModel, dtype: StoredType?) throws(Refusal) {
+    if let dtype, dtype.isInteger {
+      throw Refusal("weights cannot be stored as \(dtype.rawValue)", remedy: "use F32, BF16 or F16")
+    }
+    self.model = model
+    self.dtype = dtype
+  }
+
+  func write(existing: AtomicDirectory.Existing, to folder: String) throws {
+    guard !Self.isSame(folder, model.directory.path) else {
+      throw Refusal("\(folder) is the base model itself, which is never overwritten", remedy: "write to another directory")
+    }
+    let directory = try AtomicDirectory(folder, existing: existing)
+    // The writer's closures speak of files only; anything else they threw comes out here.
+    let fault = Fault()
+    var tensors = try model.parameters.map { try tensor($0, fault) }
+    if let head = ownHead {
+      tensors.append(made(head.name, head.shape, dtype ?? head.type, fault, head.make))
+    }
+    do {
+      try SafetensorsWriter.write(
+        tensors, metadata: ["format": "pt"], to: Folder.join(directory.partial, "model.safetensors"))
+    } catch {
+      throw fault.error ?? error
+    }
+    try Companions.copy(from: model.directory.path, to: directory.partial)
+    try WholeFile.write(config().text(indented: true) + "\n", to: Folder.join(directory.partial, "config.json"))
+    try directory.commit()
+  }
+
+  private final class Fault {
+    var error: (any Error)?
+  }
+
+  /// The name that the base's file has, unless that would mix names with and without prefix.
+  private func name(_ parameter: String) -> String {
+    ownHead == nil ? storedName(parameter) ?? parameter : parameter
+  }
+
+  private func storedName(_ parameter: String) -> String? {
+    if model.directory.entry(parameter) != nil { return parameter }
+    let bare = parameter.split(separator: ".").dropFirst().joined(separator: ".")
+    return model.directory.entry(bare) == nil ? nil : bare
+  }
+
+  private func tensor(_ parameter: BaseParameter, _ fault: Fault) throws(FileError) -> SafetensorsWriter.Tensor {
+    let name = name(parameter.name)
+    let type = dtype ?? parameter.type
+    if let make = changed[parameter.name] { return made(name, parameter.shape, type, fault, make) }
+    guard let stored = storedName(parameter.name), let entry = model.directory.entry(stored),
+      let shard = model.directory.shard(stored)
+    else { return made(name, parameter.shape, type, fault) { model.parameter(parameter.name) } }
+    if entry.dtype == type { return .init(copying: entry, of: shard, as: name) }
+    return made(name, parameter.shape, type, fault) {
+      entry.dtype == .f64
+        ? Tensor(try shard.doubles(of: stored), shape: entry.shape, .float64)
+        : Tensor(try shard.floats(of: stored), shape: entry.shape)
+    }
+  }
+
+  private func made(
+    _ name: String, _ shape: [Int], _ type: StoredType, _ fault: Fault, _ make: @escaping () throws -> Tensor
+  ) -> SafetensorsWriter.Tensor {
+    .init(name: name, dtype: type, shape: shape) { (sink) throws(FileError) in
+      let values: [Double]
+      do {
+        let tensor = try make()
+        guard tensor.shape == shape else {
+          throw Refusal("\(name) has shape \(shape) in this model, but \(tensor.shape) was given")
+        }
+        values = tensor.values
+        try Self.check(values, name, type)
+      } catch {
+        fault.error = error
+        throw FileError(.badData, model.directory.path, "\(error)")
+      }
+      let whole: SafetensorsWriter.Tensor =
+        type == .f64
+        ? .init(name: name, shape: shape, doubles: values)
+        : .init(name: name, shape: shape, floats: Rounding.floats(values, for: type), as: type)
+      try whole.content(sink)
+    }
+  }
+
+  private static func check(_ values: [Double], _ name: String, _ type: StoredType) throws(Refusal) {
+    guard let wrong = values.first(where: { !Rounding.fits($0.magnitude, type) }) else { return }
+    guard wrong.isFinite else {
+      throw Refusal("\(name) would hold values that are not finite", remedy: "use an adapter from before the run diverged")
+    }
+    throw Refusal("\(name) would hold \(wrong), which \(type.rawValue) cannot", remedy: "use BF16 or F32")
+  }
+
+  private func config() -> JSON {
+    var members = model.directory.config.members ?? []
+    func set(_ key: String, _ value: JSON) {
+      if let at = members.firstIndex(where: { $0.key == key }) {
+        members[at].value = value
+      } else {
+        members.append(.init(key, value))
+      }
+    }
+    if ownHead != nil { set("tie_word_embeddings", false) }
+    let written = dtype ?? (model.directory.tensorNames.isEmpty ? model.parameters.first?.type : nil)
+    let names: [StoredType: String] = [.f32: "float32", .f16: "float16", .bf16: "bfloat16", .f64: "float64"]
+    if let name = written.flatMap({ names[$0] }) {
+      // Newer files say `dtype`, older ones `torch_dtype`, which newer readers understand as well.
+      let keys = ["dtype", "torch_dtype"].filter { key in members.contains { $0.key == key } }
+      for key in keys.isEmpty ? ["torch_dtype"] : keys { set(key, .string(name)) }
+    }
+    return .object(members)
+  }
+}

@@ -1,0 +1,26 @@
+import Engine
+import Files
+import Models
+import PEFTKernel
+
+/// Writes models whose own parameters were trained.
+public enum ModelWriter {
+  /// Writes a Hugging Face directory: the model's parameters, those in `replacing` (by name, in the file's shape) with new
+  /// values, rounded once to `dtype` (nil: each to its own); config and tokenizer files as the base has them.
+  ///
+  /// Tied tensors are written once. The directory appears whole or not at all. Refuses values that are not finite or that
+  /// the type cannot hold, and names the model does not know.
+  public static func write(
+    _ model: any LanguageModel, replacing: [String: Tensor], dtype: StoredType? = nil,
+    existing: AtomicDirectory.Existing = .refuse, to folder: String
+  ) throws {
+    let known = Set(model.parameters.map(\.name))
+    let unknown = replacing.keys.filter { !known.contains($0) }.sorted()
+    guard unknown.isEmpty else {
+      throw Refusal("a \(model.modelType) model of this config has no \(AdapterNames.listed(unknown))")
+    }
+    var copy = try ModelCopy(model, dtype: dtype)
+    copy.changed = replacing.mapValues { tensor in { tensor } }
+    try copy.write(existing: existing, to: folder)
+  }
+}

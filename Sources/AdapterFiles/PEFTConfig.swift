@@ -1,0 +1,114 @@
+import Files
+import JSON
+import Models
+import PEFTKernel
+import Registry
+
+/// The fields of an `adapter_config.json` that is written anew.
+struct PEFTConfig {
+  private(set) var fields: [String: JSON]
+
+  var members: [JSON.Member] { fields.map { .init($0.key, $0.value) } }
+
+  /// Fields that every adapter of causal language models has.
+  init(peftType: String, sites: [Site], model: any LanguageModel) {
+    fields = [
+      "peft_type": .string(peftType), "task_type": "CAUSAL_LM", "inference_mode": true, "bias": "none",
+      "base_model_name_or_path": .string(model.directory.path),
+      "target_modules": .array(PEFTTargets.names(of: sites, among: model.sites).map(JSON.string)),
+      // One flag for all: PEFT itself looks at each module.
+      "fan_in_fan_out": .bool(!sites.isEmpty && sites.allSatisfy { model.base($0.id).isTransposed }),
+    ]
+  }
+
+  /// The method in PEFT's words where PEFT has it.
+  init(_ adapter: Adapter, _ entry: MethodEntry, _ registry: MethodRegistry, _ model: any LanguageModel) {
+    guard let dialect = Self.dialect(for: adapter, entry) else {
+      self.init(peftType: Self.ownType(entry), sites: adapter.sites, model: model)
+      fields["bias"] = nil
+      fields["fan_in_fan_out"] = nil
+      return
+    }
+    self.init(peftType: dialect.peftType, sites: adapter.sites, model: model)
+    for spec in registry.axes.projections[entry.projection.name]?.options ?? [] {
+      guard let value = entry.projection.options[spec.name], value != .null else { continue }
+      let names = spec.aliases + [OptionSpec.Alias(spec.name)]
+      guard let alias = names.first(where: { dialect.options[$0.name] != nil }) else { continue }
+      let theirs = alias.values.first { $0.value == value }?.key ?? value
+      fields[alias.name] = Self.plain(theirs.json, like: dialect.options[alias.name] ?? .null)
+    }
+    if let field = dialect.startField { fields[field] = Self.start(entry, registry) }
+    if dialect.peftType == PEFTDialect.lora.peftType { expandPatterns(adapter) }
+    if dialect.peftType == PEFTDialect.uniLoRA.peftType, let vector = adapter.tensors.optional("unilora_theta_d") {
+      // Ours may follow from the model's size; PEFT wants the number.
+      fields["theta_d_length"] = .int(vector.count)
+    }
+  }
+
+  /// The dialect that says all of the method, so that PEFT computes the same from the same files.
+  private static func dialect(for adapter: Adapter, _ entry: MethodEntry) -> PEFTDialect? {
+    guard adapter.offset == nil, let type = entry.peftType, let dialect = PEFTDialect.all[type],
+      dialect.implied.allSatisfy({ entry.projection.options[$0.key] == $0.value })
+    else { return nil }
+    return dialect
+  }
+
+  /// A type that PEFT does not know, so that it refuses the files instead of computing something else.
+  private static func ownType(_ entry: MethodEntry) -> String {
+    let type = entry.peftType ?? String(entry.name.uppercased().map { $0 == "-" ? "_" : $0 })
+    return PEFTDialect.all[type] == nil ? type : "SWIFT_" + type
+  }
+
+  /// What PEFT calls the start. Adapters come with their values, so a start that PEFT does not know is written as the usual one.
+  private static func start(_ entry: MethodEntry, _ registry: MethodRegistry) -> JSON {
+    if let alias = registry.axes.inits[entry.initialization.name]?.aliases.first { return alias.json }
+    return ["gaussian", "orthogonal"].contains(entry.initialization.name) ? .string(entry.initialization.name) : true
+  }
+
+  /// Whole numbers without a point where PEFT writes them so.
+  private static func plain(_ value: JSON, like standard: JSON) -> JSON {
+    guard case .int = standard, let whole = value.int else { return value }
+    return .int(whole)
+  }
+
+  /// Patterns by whole paths: PEFT's files lose the order that overlapping ones depend on.
+  private mutating func expandPatterns(_ adapter: Adapter) {
+    let projection = adapter.parameterization.projection
+    let given = fields["alpha_pattern"]?.members?.compactMap(\.value.double) ?? []
+    let common = (rank: fields["r"]?.int ?? 0, alpha: fields["lora_alpha"]?.double ?? 0)
+    var (ranks, alphas): ([JSON.Member], [JSON.Member]) = ([], [])
+    for site in adapter.sites {
+      guard let rank = adapter.tensors.optional("lora_A.weight", site.id)?.rows else { continue }
+      if rank != common.rank { ranks.append(.init(site.id.path, .int(rank))) }
+      let divisor = fields["use_rslora"] == true ? Double(rank).squareRoot() : Double(rank)
+      let product = projection.scale(at: site) * divisor
+      // The scale was rounded: the number that was meant is among those given.
+      let alpha = ([common.alpha] + given).first { abs($0 - product) <= 1e-12 * abs(product) } ?? product
+      if alpha != common.alpha { alphas.append(.init(site.id.path, Self.plain(.double(alpha), like: 8))) }
+    }
+    fields["rank_pattern"] = .object(ranks)
+    fields["alpha_pattern"] = .object(alphas)
+  }
+}
+
+extension PEFTConfig {
+  /// A plain LoRA with these ranks and alphas by site.
+  init(ranks: [Int], alphas: [Double], hasBias: Bool, sites: [Site], model: any LanguageModel) {
+    self.init(peftType: PEFTDialect.lora.peftType, sites: sites, model: model)
+    let (rank, alpha) = (Self.commonest(ranks) ?? 1, Self.commonest(alphas) ?? 1)
+    fields["r"] = .int(rank)
+    fields["lora_alpha"] = Self.plain(.double(alpha), like: 8)
+    fields["use_rslora"] = false
+    fields["lora_dropout"] = 0.0
+    fields["lora_bias"] = .bool(hasBias)
+    fields["init_lora_weights"] = true
+    func pattern(_ values: [(Site, JSON)]) -> JSON { .object(values.map { .init($0.id.path, $1) }) }
+    fields["rank_pattern"] = pattern(zip(sites, ranks).filter { $1 != rank }.map { ($0, .int($1)) })
+    fields["alpha_pattern"] = pattern(zip(sites, alphas).filter { $1 != alpha }.map { ($0, Self.plain(.double($1), like: 8)) })
+  }
+
+  private static func commonest<Value: Hashable & Comparable>(_ values: [Value]) -> Value? {
+    let counts = Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
+    return counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key
+  }
+}
