@@ -1,0 +1,68 @@
+import Engine
+import Models
+import PEFTKernel
+import Testing
+
+/// Adds a vector at every site; the mean of the input's rows on top, where it looks at the whole text.
+private struct Shift: Projection {
+  var looksAtText: Bool
+
+  func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
+    sites.map { TensorSpec(TensorKey("shift", $0.id), [$0.outputs], .bias, fill: .normal(deviation: 0.2)) }
+  }
+
+  func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange {
+    if looksAtText { throw Refusal("depends on the input") }
+    return WeightChange(bias: prepared["shift", site.id])
+  }
+
+  func output(_ call: SiteCall, _ prepared: Tensors) -> Tensor {
+    let y = call.baseOutput.addingRow(prepared["shift", call.site.id])
+    guard looksAtText else { return y }
+    let mean = call.input.values.reduce(0, +) / Double(call.input.rows)
+    return y.addingRow(Tensor(repeating: 0.05 * mean, shape: [y.columns], y.scalar))
+  }
+}
+
+@Suite struct AttachmentTests {
+  private func attachment(_ model: any LanguageModel, looksAtText: Bool, leaves: Bool = false) throws -> PEFTKernel.Attachment {
+    let method = Assembly(
+      projection: Shift(looksAtText: looksAtText), initialization: FillStart(), trainable: TrainableSubset(roles: ["bias"]))
+    let layout = try Adapter.layout(method, over: model.sites)
+    let values = layout.filled(Moment(seed: 1))
+    let adapter = try Adapter(method, sites: model.sites, layout: layout, tensors: values)
+    return PEFTKernel.Attachment(adapter, stored: leaves ? Tensors(values.values.mapValues { $0.tracked() }) : values, Moment())
+  }
+
+  @Test(arguments: Fixture.all, [false, true])
+  func generationFollowsTheAdapter(_ fixture: Fixture, _ looksAtText: Bool) throws {
+    let model = try fixture.model()
+    let attachment = try attachment(model, looksAtText: looksAtText)
+    func greedy(_ ids: [Int32]) -> Int32 {
+      let pass = Pass(now: Moment(), rows: RowLayout(lengths: [ids.count]), sites: model.sites)
+      let run = ModelRun(pass: pass, attachment: attachment)
+      let hidden = model.hidden(ids, run)
+      // The last row alone: what looks at the text does so at the head as well.
+      return Sampling.greedy.choose(model.logits(hidden.slice(rows: ids.count - 1..<ids.count), run).floats, index: 0)
+    }
+    var expected: [Int32] = [7, 19, 4]
+    while expected.count < 15 { expected.append(greedy(expected)) }
+    let generator = try TokenGenerator(model, prompt: [7, 19, 4], maximumTokens: 12, attachment: attachment)
+    #expect(Array(IteratorSequence(generator.makeIterator())) == Array(expected[3...]))
+    let plain = try TokenGenerator(model, prompt: [7, 19, 4], maximumTokens: 12)
+    #expect(Array(IteratorSequence(plain.makeIterator())) != Array(expected[3...]))
+  }
+
+  /// Every site is reached, the head too, and only what is attached learns.
+  @Test(arguments: Fixture.all) func everySiteLearns(_ fixture: Fixture) throws {
+    let (model, reference) = (try fixture.model(), try Reference(fixture))
+    let attachment = try attachment(model, looksAtText: false, leaves: true)
+    var run = reference.run()
+    run.attachment = attachment
+    model.loss(reference.ids, labels: reference.labels, scale: 1, run).backward()
+    for site in model.sites {
+      let gradient = attachment.prepared["shift", site.id].gradient
+      #expect((gradient?.largestMagnitude ?? 0) > 0, "\(site.id)")
+    }
+  }
+}
