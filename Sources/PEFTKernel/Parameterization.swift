@@ -38,7 +38,7 @@ public protocol Projection: Sendable {
   func output(_ call: SiteCall, _ prepared: Tensors) -> Tensor
   /// Probability with which entries of a branch's input are dropped in training.
   var dropout: Double { get }
-  /// The factor of the change at `site` that follows from options, not from tensors (LoRA's s): files keep it beside the
+  /// The factor of the change at `site` that follows from options, not from tensors: files keep it beside the
   /// tensors, which mean nothing without it.
   func scale(at site: Site) -> Double
 }
