@@ -60,6 +60,7 @@ final class BufferPool: Sendable {
 
   func take(_ byteCount: Int) -> (UnsafeMutableRawPointer, Int) {
     let capacity = Self.sizeClass(byteCount)
+    MemoryMeter.current?.add(capacity)
     let reused: UInt? = state.withLock { state in
       state.inUse += capacity
       state.peak = max(state.peak, state.inUse)
@@ -79,6 +80,7 @@ final class BufferPool: Sendable {
   }
 
   func give(_ address: UnsafeMutableRawPointer, _ capacity: Int) {
+    MemoryMeter.current?.add(-capacity)
     state.withLock { state in
       state.inUse -= capacity
       state.held += capacity

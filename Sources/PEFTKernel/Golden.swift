@@ -22,7 +22,7 @@ public struct GoldenFile: Sendable {
     return value
   }
 
-  /// Whether the file states a problem of `name`: `block_lora`, `block-lora` and `Block LoRA` are one.
+  /// Whether the file states a problem of `name`: `my_method`, `my-method` and `My Method` are one.
   public func isOf(_ name: String) -> Bool {
     func plain(_ text: String) -> String { text.lowercased().filter { !"-_ ".contains($0) } }
     return plain(method) == plain(name)
@@ -82,6 +82,8 @@ public struct GoldenCase: Sendable {
   public var initial: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
   /// Other stated results by their full names in the file.
   public var expected: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
+  /// Results the file states and this case does not check: their full names, each with the reason.
+  public var unchecked: [String: String] = [:]
 
   public init(
     entry: String, options: [String: OptionValue], sites: [Site], weights: [SiteID: Tensor], point: Tensors,

@@ -11,7 +11,9 @@ extension EntryReader {
     var entry = entry
     let before = reader.log.issues.count
     replaceParts(of: &entry, node, path)
-    guard reader.log.issues.count == before else { return nil }
+    // Another projection or start that is wrong leaves open which options there are.
+    let isSettled = node["projection"] == nil && node["init"] == nil
+    guard isSettled || reader.log.issues.count == before else { return nil }
 
     var given: [Axis: [YAMLNode.Entry]] = [:]
     for bare in node.entries ?? [] where !Self.parts.contains(bare.key.text ?? "") {
@@ -21,7 +23,6 @@ extension EntryReader {
       }
       given[axis, default: []].append(option)
     }
-    guard reader.log.issues.count == before else { return nil }
     func mapping(_ axis: Axis) -> YAMLNode? { given[axis].map { YAMLNode(.mapping($0), mark: node.mark) } }
     // The user wrote the options bare, so their messages say `method.rank`, not `method.projection.rank`.
     if let new = flat(mapping(.projection), axes.projections, path, entry.projection) { entry.projection = new }

@@ -1,3 +1,4 @@
+import Files
 import YAML
 
 /// One fault of a file that was written by hand, with its place.
@@ -25,9 +26,10 @@ public struct Issue: Sendable, Hashable, CustomStringConvertible {
     self.message = message
   }
 
-  /// `file:line:column: message` on one line, the form editors jump to.
+  /// `file:line:column: message` on one line, the form editors jump to; without line and column where there are none.
   public var description: String {
-    YAMLError(file: file, mark: Mark(line: line, column: column), message: message).description
+    let line = YAMLError(file: file, mark: Mark(line: line, column: column), message: message).description
+    return self.line == 0 ? line.replacing(":0:0: ", with: ": ", maxReplacements: 1) : line
   }
 }
 
@@ -63,4 +65,9 @@ struct IssueLog {
     }
     throw ConfigurationErrors(order.map(\.element))
   }
+}
+
+extension FileError {
+  /// What is wrong and why, without the path.
+  var reason: String { what + (cause.map { " (\($0))" } ?? "") + (remedy.map { "; \($0)" } ?? "") }
 }

@@ -64,7 +64,8 @@ extension KeySpec.Kind {
     case .selectors: "a string or a list of strings"
     case .layers: "a layer's index or a list of them"
     case .section: "a mapping"
-    case .choice(let axis): "the name of a registered \(axis), or a mapping of `use` and its options"
+    case .choice(let axis):
+      "the name of a registered \(axis), or a mapping of `\(axis == "optimizer" ? "name" : "use")` and its options"
     case .method: "the name of a method, or a mapping"
     }
   }

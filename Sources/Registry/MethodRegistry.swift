@@ -41,7 +41,7 @@ public struct MethodRegistry: Sendable {
           sources.append(EntrySource(file: path, text: try TextFile.read(path, maximumBytes: 1 << 20)))
         }
       } catch {
-        issues.append(Issue(error.description, kind: .missing, file: folder))
+        issues.append(Issue(error.reason, kind: .missing, file: error.path))
       }
     }
     return sources

@@ -18,7 +18,9 @@ enum Nearest {
   /// `; did you mean `x`?`, or the list of what is known.
   static func remedy(for word: String, among candidates: [String]) -> String {
     if let name = name(to: word, among: candidates) { return "; did you mean `\(name)`?" }
-    return candidates.isEmpty ? "" : "; known: " + candidates.joined(separator: ", ")
+    var seen: Set<String> = []
+    let known = candidates.filter { seen.insert($0).inserted }
+    return known.isEmpty ? "" : "; known: " + known.joined(separator: ", ")
   }
 
   private static func isAbbreviation(_ a: [UInt8], _ b: [UInt8]) -> Bool {

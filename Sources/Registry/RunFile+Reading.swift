@@ -12,8 +12,7 @@ extension RunFile {
   ) throws(ConfigurationErrors) -> RunFile {
     let text: String
     do throws(FileError) { text = try TextFile.read(path, maximumBytes: 1 << 24) } catch {
-      let cause = [error.what, error.cause.map { "(\($0))" }].compactMap(\.self).joined(separator: " ")
-      throw ConfigurationErrors([Issue(cause, kind: error.kind == .missing ? .missing : .configuration, file: path)])
+      throw ConfigurationErrors([Issue(error.reason, kind: error.kind == .missing ? .missing : .configuration, file: path)])
     }
     return try parse(text, path: path, registry: registry, sites: sites)
   }

@@ -15,6 +15,7 @@ public enum SchemaDocument {
 
       ## Run file
 
+
       """
     page += table(RunSchema.keys)
     page += """
@@ -69,6 +70,9 @@ public enum SchemaDocument {
     var text = "\n## \(title)\n"
     for definition in table.values.sorted(by: { $0.name < $1.name }) {
       text += "\n### `\(definition.name)`\n\n\(definition.summary)\n"
+      if !definition.aliases.isEmpty {
+        text += "\nAlso called " + definition.aliases.map { code($0.text) }.joined(separator: ", ") + ".\n"
+      }
       guard !definition.options.isEmpty else { continue }
       text += "\n| option | value | default | meaning | also called |\n|---|---|---|---|---|\n"
       for option in definition.options {

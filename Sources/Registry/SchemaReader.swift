@@ -65,7 +65,8 @@ struct SchemaReader {
       let others = path == "optimizer" ? Set((node.entries ?? []).compactMap(\.key.text)).subtracting(keys.map(\.name)) : []
       items.merge(section(node, keys, path: path, others: others)) { first, _ in first }
     case .value(let kind):
-      let option = OptionSpec(path, kind, default: .null, "")
+      // Any default but null: whether null may stand here was decided above.
+      let option = OptionSpec(path, kind, default: .bool(false), "")
       if let value = checked(node, option) { items[path] = Item(value: value, node: node) }
     case .path(let place):
       guard let given = node.asString, !given.isEmpty else { return wrong(node, path, spec.kind.text) }
@@ -73,7 +74,7 @@ struct SchemaReader {
       items[path] = Item(value: .string(resolved), node: node)
       checkExists(resolved, place, path, node)
     case .texts:
-      guard let texts = texts(node), !texts.isEmpty else { return wrong(node, path, spec.kind.text) }
+      guard let texts = texts(node), !texts.isEmpty || !spec.isRequired else { return wrong(node, path, spec.kind.text) }
       items[path] = Item(value: .list(texts.map { .string($0) }), node: node)
     case .selectors:
       if let texts = texts(node), !texts.isEmpty {

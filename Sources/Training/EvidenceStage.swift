@@ -14,33 +14,12 @@ public enum EvidenceStage {
     let layout = try Adapter.layout(parameterization, over: sites)
     let now = Moment(mode: .training, seed: seed)
     let weight: @Sendable (SiteID) -> Tensor = { model.base($0).weight(as: .float32) }
-    let initialization = parameterization.initialization
-    var tensors = Tensors()
-    var offset: Tensors?
-    func take(_ start: Start) {
-      tensors.values.merge(start.tensors.values) { $1 }
-      guard let taken = start.offset else { return }
-      offset = Tensors((offset?.values ?? [:]).merging(taken.values) { $1 })
+    var gradients: [SiteID: Tensor] = [:]
+    if case .gradients(let batches, let batchSize) = parameterization.initialization.wants {
+      gradients = try meanGradients(of: sites, model, examples: examples, batches: batches, batchSize: batchSize, seed: seed)
     }
-    switch initialization.wants {
-    case .nothing:
-      take(try initialization.start(layout, sites, parameterization.projection, Evidence(weight: weight), now))
-    case .gradients(let batches, let batchSize):
-      var gradients = try meanGradients(
-        of: sites, model, examples: examples, batches: batches, batchSize: batchSize, seed: seed)
-      let shared = layout.filter { $0.key.scope == .model }
-      if !shared.isEmpty {
-        take(
-          try initialization.start(
-            shared, sites, parameterization.projection, Evidence(weight: weight, gradients: gradients), now))
-      }
-      for site in sites {
-        let own = layout.filter { $0.key.scope == .site(site.id) }
-        let evidence = Evidence(weight: weight, gradients: [site.id: gradients.removeValue(forKey: site.id)].compactMapValues { $0 })
-        take(try initialization.start(own, [site], parameterization.projection, evidence, now))
-      }
-    }
-    return try Adapter(parameterization, sites: sites, layout: layout, tensors: tensors, offset: offset)
+    let start = try parameterization.start(layout, sites, weight: weight, gradients: &gradients, now)
+    return try Adapter(parameterization, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
   }
 
   /// Mean over batches of ∂(mean loss of the batch)/∂W at every site, on the untouched base.

@@ -107,8 +107,10 @@ public final class Trainer {
       let objective = pass.penalties.reduce(part) { $0 + $1 * share }
       if objective.hasHistory { objective.backward() }
     }
+    // In the order of names: sums of floats, and with them resumed runs, depend on it.
+    let outputs = made.values.sorted { $0.key.description < $1.key.description }
     Tensor.backward(
-      made.values.compactMap { key, value in
+      outputs.compactMap { key, value in
         guard value.hasHistory, let gradient = leaves[key].gradient else { return nil }
         return (value, gradient)
       })

@@ -1,0 +1,86 @@
+import Engine
+import Files
+import JSON
+import Models
+import PEFTKernel
+import Training
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A method on a small transformer with three layers, and a few sequences to learn by heart.
+struct Workshop {
+  let trial: Trial
+  let model: any LanguageModel
+  let sites: [Site]
+  let examples: [Example]
+
+  private static let config: JSON = [
+    "model_type": "llama", "vocab_size": 24, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
+    "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 16, "initializer_range": 0.2,
+    "rms_norm_eps": 1e-5, "tie_word_embeddings": false,
+  ]
+
+  init(_ trial: Trial) throws {
+    self.trial = trial
+    model = try ScratchFolder.using { folder in
+      try WholeFile.write(Self.config.text(indented: true), to: Folder.join(folder, "config.json"))
+      return try ModelLoader.fresh(config: folder, seed: 5)
+    }
+    sites = trial.entry.hasAdapter ? try trial.entry.defaultTargets.select(from: model.sites) : []
+    var random = Philox(key: 6)
+    let vocabulary = model.vocabularySize
+    examples = (0..<4).map { _ in Example(ids: (0..<8).map { _ in Int32(random.integer(below: vocabulary)) }) }
+  }
+
+  /// The adapter at step 0, as training starts it.
+  func adapter(seed: UInt64 = 7) throws -> Adapter {
+    try EvidenceStage.start(trial.assembly, sites: sites, on: model, examples: examples, seed: seed)
+  }
+
+  /// An adapter off its start.
+  func movedAdapter(seed: UInt64 = 7) throws -> Adapter {
+    var adapter = try adapter(seed: seed)
+    for spec in adapter.trainable {
+      var random = Philox(key: seed).stream("moved").stream(spec.key.description)
+      adapter.tensors[spec.key] = adapter.tensors[spec.key] + random.normal(spec.shape, deviation: 0.1)
+    }
+    return adapter
+  }
+
+  func trainer(_ adapter: Adapter, _ rule: any UpdateRule = AdamW(), batchSize: Int = 2) throws -> Trainer {
+    try Trainer(
+      model: model, adapter: adapter, batches: BatchPlan(examples, batchSize: batchSize, shuffles: false, seed: 8),
+      optimizer: rule, peakRate: trial.method.learningRate, schedule: Schedule(total: 20), clipNorm: nil, seed: 9)
+  }
+
+  /// The logits of all sequences, with or without an adapter.
+  func logits(_ adapter: Adapter?) -> Tensor {
+    let batch = Batch(examples)
+    let pass = Pass(now: Moment(), rows: batch.rows, sites: sites)
+    let run = ModelRun(pass: pass, attachment: adapter?.attached())
+    return model.logits(model.hidden(batch.ids, run), run)
+  }
+
+  /// Mean loss of all sequences.
+  func loss(_ trainer: Trainer) -> Double { trainer.evaluate(examples).loss }
+}
+
+extension Tensors {
+  /// The same values in memory of their own.
+  var copied: Tensors { Tensors(values.mapValues { $0.copied() }) }
+}
+
+/// A folder that is gone when the work in it is done.
+enum ScratchFolder {
+  static func using<R>(_ body: (String) throws -> R) throws -> R {
+    let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    let folder = Folder.join(parent, "peft-conformance-\(getpid())-\(UInt64.random(in: 0 ... .max))")
+    try Folder.create(folder)
+    defer { try? Folder.remove(folder) }
+    return try body(folder)
+  }
+}

@@ -1,0 +1,37 @@
+import Catalog
+import Conformance
+import PEFTKernel
+import Testing
+
+@Suite struct LoRAConformance {
+  @Test(arguments: Law.all) func upholds(_ law: Law) throws { #expect(law.check(try conformance()) == []) }
+
+  @Test(arguments: Law.all) func rankStabilizedUpholds(_ law: Law) throws {
+    var conformance = try conformance()
+    conformance.entry = "rslora"
+    conformance.cases = [["rank": .int(3), "alpha": .int(6)]]
+    conformance.goldens = []
+    #expect(law.check(conformance) == [])
+  }
+
+  /// r·(in + out) a site, and out more where B has a bias.
+  private func conformance() throws -> MethodConformance {
+    var conformance = MethodConformance(
+      registry: try Catalog.registry(), entry: "lora",
+      axes: .init(projection: "low-rank", initialization: "kaiming", trainable: ["factor-a", "factor-b", "bias"]),
+      cases: [
+        ["rank": .int(1), "alpha": .int(2)], ["r": .int(4), "use_rslora": .bool(true)],
+        ["rank": .int(3), "alpha": .int(6), "bias": .bool(true), "dropout": .double(0.2)],
+      ]
+    ) { sites, options in
+      sites.reduce(0) { $0 + options.int("rank") * ($1.inputs + $1.outputs) + (options.bool("bias") ? $1.outputs : 0) }
+    }
+    conformance.goldens = (0..<3).map { fixture("lora.\($0)") }
+    return conformance
+  }
+}
+
+/// The path of a reference file.
+private func fixture(_ name: String, _ here: String = #filePath) -> String {
+  here.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/ConformanceTests/Fixtures/\(name).safetensors"
+}

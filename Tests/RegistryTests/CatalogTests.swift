@@ -1,0 +1,40 @@
+import Catalog
+import Files
+import Registry
+import Testing
+
+/// A method is added in three lines: these tests notice one that was forgotten.
+@Suite struct CatalogTests {
+  /// The quoted words of `let name = [ … ]` in the manifest.
+  func list(_ name: String) throws -> [String] {
+    let manifest = try TextFile.read(Folder.join(root, "Package.swift"))
+    let start = try #require(manifest.range(of: "let \(name) = ["))
+    let rest = manifest[start.upperBound...]
+    let end = try #require(rest.firstIndex(of: "]"))
+    return rest[..<end].split(separator: "\"").enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
+  }
+
+  @Test func manifestCatalogAndFoldersAgree() throws {
+    let methods = try list("methods")
+    #expect(methods == methods.sorted())
+    #expect(try Folder.names(in: Folder.join(root, "Plugins")).filter { !$0.hasPrefix(".") } == methods)
+    let catalog = try TextFile.read(Folder.join(root, "Sources/Catalog/Catalog.swift"))
+    let imports = catalog.split(separator: "\n").filter { $0.hasPrefix("import ") }.map { String($0.dropFirst(7)) }
+    #expect(imports.filter { !["PEFTKernel", "Registry", "Training"].contains($0) } == methods)
+    for method in methods { #expect(catalog.contains("\(method)Method.plugin")) }
+  }
+
+  @Test func everyEntryIsEmbeddedAndAssembles() throws {
+    let files = try Folder.names(in: Folder.join(root, "methods")).filter { $0.hasSuffix(".yaml") }
+    #expect(try list("entries").map { $0 + ".yaml" }.sorted() == files)
+    #expect(Catalog.entries.map(\.file).sorted() == files.map { "methods/" + $0 })
+    let registry = try Catalog.registry()
+    #expect(registry.entries.keys.map { $0 + ".yaml" }.sorted() == files)
+    for source in Catalog.entries { #expect(try TextFile.read(Folder.join(root, source.file)) == source.text) }
+    for entry in registry.entries.values {
+      _ = try registry.assemble(entry)
+      _ = try registry.rule(entry.optimizer.name, options: entry.optimizer.options)
+      #expect(try registry.entry(from: registry.json(of: entry), place: "") == entry)
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import Catalog
+import Engine
+import Files
+import Foundation
+import JSON
+import Models
+import PEFTKernel
+import Registry
+import Testing
+
+@testable import Training
+
+/// Runs as users make them: stopped and resumed, divided into micro-batches, fed with bad data.
+@Suite struct RunTests {
+  static let model = ParityTests.runs + "/llama-tiny/model"
+  static let tokens = ParityTests.runs + "/llama-tiny/lora/batches.safetensors"
+
+  /// A folder that goes away with its owner.
+  final class Scratch {
+    let path = NSTemporaryDirectory() + "/peft-run-\(UUID().uuidString)"
+    init() throws { try Folder.create(path) }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+  }
+
+  func session(_ text: String, _ scratch: Scratch, _ name: String) throws -> RunSession {
+    let path = scratch.path + "/\(name).yaml"
+    try WholeFile.write(text + "\noutput_dir: \(scratch.path)/\(name)\n", to: path)
+    let registry = try Catalog.registry()
+    return try RunSession(RunFile.load(path, registry: registry), registry: registry)
+  }
+
+  @Test(arguments: [
+    "method: { use: lora, dropout: 0.2 }", "method: rslora", "method: { use: lora-ga, rank: 4, batches: 2 }",
+    "method: uni-lora", "method: { use: queryable-lora, rank: 4, num_atoms: 4 }", "method: full",
+  ])
+  func resumingIsBitExact(_ method: String) async throws {
+    let scratch = try Scratch()
+    let text = """
+      base_model: \(Self.model)
+      \(method)
+      data: { tokens: \(Self.tokens) }
+      optimizer: { name: adamw, lr: 1e-3, schedule: cosine, warmup: 2 }
+      steps: 6
+      batch_size: 1
+      gradient_accumulation: 2
+      seed: 3
+      """
+    let whole = try await TrainingRun(session(text, scratch, "whole")).run()
+    let parts = try session(text, scratch, "parts")
+    let stopped = try await Task {
+      try await TrainingRun(parts).run { event in
+        if case .step(let report, _) = event, report.step == 3 { withUnsafeCurrentTask { $0?.cancel() } }
+      }
+    }.value
+    #expect(stopped.end == .stopped && stopped.steps == 3)
+    let resumed = try await TrainingRun(parts, resumes: true).run()
+    #expect(resumed.end == .finished && resumed.steps == 6)
+    let file = whole.adapterPath == nil ? "/model/model.safetensors" : "/adapter/adapter_model.safetensors"
+    #expect(try SHA256.hex(ofFile: scratch.path + "/whole" + file) == SHA256.hex(ofFile: scratch.path + "/parts" + file))
+    let losses = try ["whole", "parts"].map { name in
+      try TextFile.read("\(scratch.path)/\(name)/metrics.jsonl").split(separator: "\n").map {
+        try JSON(parsing: String($0))["loss"]?.double
+      }
+    }
+    #expect(losses[0] == losses[1] && losses[0].count == 6)
+  }
+
+  @Test func accumulationDoesNotChangeAStep() throws {
+    var random = Philox(key: 1)
+    let examples = (0..<8).map { index in
+      Example(ids: (0..<(5 + index)).map { _ in Int32(random.integer(below: 512)) }, learnedFrom: index % 3)
+    }
+    let registry = try Catalog.registry()
+    let model = try ModelLoader.load(Self.model)
+    let entry = try registry.entry(named: "lora")
+    let sites = model.sites.filter { $0.use == "attention.query" }
+    let method = try registry.assemble(entry)
+    func trained(_ size: Int, _ accumulation: Int, packedLength: Int? = nil) throws -> ([Double], [Double]) {
+      let adapter = try EvidenceStage.start(method, sites: sites, on: model, examples: examples, seed: 1)
+      let plan = BatchPlan(
+        examples, batchSize: size, accumulation: accumulation, packedLength: packedLength, shuffles: false)
+      let trainer = try Trainer(
+        model: model, adapter: adapter, batches: plan, optimizer: AdamW(), peakRate: 1e-2, schedule: Schedule(total: 2),
+        clipNorm: nil, seed: 1)
+      let losses = try [trainer.takeStep().loss, trainer.takeStep().loss]
+      return (losses, trainer.parameters.flatMap { $0.value.values })
+    }
+    let whole = try trained(8, 1)
+    for other in [try trained(1, 8), try trained(3, 3), try trained(1, 1, packedLength: 200)] {
+      for (a, b) in zip(whole.0, other.0) { #expect(abs(a - b) < 1e-5 * a) }
+      for (a, b) in zip(whole.1, other.1) { #expect(abs(a - b) < 1e-4) }
+    }
+  }
+
+  @Test func everyExampleIsSeenOnceAnEpoch() {
+    let examples = (0..<23).map { Example(ids: [Int32($0), 1, 2]) }
+    for packed in [nil, 10] {
+      let plan = BatchPlan(examples, batchSize: 2, accumulation: 2, packedLength: packed, seed: 5)
+      for epoch in 0..<2 {
+        let seen = (0..<plan.stepsPerEpoch).flatMap { step in
+          plan.microBatches(at: epoch * plan.stepsPerEpoch + step).flatMap { batch in
+            batch.rows.sequences.map { batch.ids[$0.lowerBound] }
+          }
+        }
+        #expect(seen.sorted() == (0..<23).map { Int32($0) })
+      }
+    }
+  }
+
+  @Test func learnedTokensAreTheCompletion() {
+    let example = Example(ids: [5, 6, 7, 8], learnedFrom: 2)
+    #expect(example.labels == [-100, 7, 8, -100])
+    #expect(example.labelCount == 2)
+    #expect(Example(ids: [5, 6, 7]).labels == [6, 7, -100])
+  }
+
+  @Test(arguments: [
+    ("{\"text\": \"a\"}\n{\"text\": 3}\n", "data.jsonl:2: \"text\" must be text"),
+    ("{\"prompt\": \"a\"}\n", "data.jsonl:1: a row with \"prompt\" needs \"completion\""),
+    ("\n\n[1]\n", "data.jsonl:3: a row must be an object, such as {\"text\": \"…\"}"),
+    ("{\"question\": \"a\"}\n", "data.jsonl:1: a row needs \"prompt\" and \"completion\", or \"text\"; it has \"question\""),
+    ("", "data.jsonl: the file has no rows; give one JSON object a line"),
+  ])
+  func badRowsAreNamed(_ text: String, _ message: String) throws {
+    let scratch = try Scratch()
+    let path = scratch.path + "/data.jsonl"
+    try WholeFile.write(text, to: path)
+    let error = #expect(throws: DataErrors.self) { try DataFile.read(path) }
+    #expect(error?.description == scratch.path + "/" + message)
+  }
+
+  @Test func schedulesRiseAndFall() {
+    let cosine = Schedule(.cosine, warmup: 4, total: 12, floor: 0.1)
+    #expect((0..<4).map { cosine.factor(at: $0) } == [0.25, 0.5, 0.75, 1])
+    #expect(abs(cosine.factor(at: 8) - 0.55) < 1e-12 && abs(cosine.factor(at: 12) - 0.1) < 1e-12)
+    #expect(Schedule(.linear, total: 10).factor(at: 5) == 0.5)
+    #expect(Schedule(.constant, total: 10).factor(at: 9) == 1)
+  }
+}
