@@ -1,24 +1,16 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// Every method is a target under Plugins/, listed here once and in order.
-// `Sources/Catalog/Catalog.swift` imports the same list; a test holds list, catalog and methods/ equal.
-let methods = [
-  "LoRA",
-  "LoRAGA",
-  "QueryableLoRA",
-  "UniLoRA",
+// Every method, in order: its target under Plugins/, and its files in methods/, which the catalog embeds so that the built
+// program finds them anywhere. `Sources/Catalog/Catalog.swift` holds the same list; a test compares the two and the folders.
+let methods: KeyValuePairs = [
+  "LoRA": ["lora", "rslora"],
+  "LoRAGA": ["lora-ga"],
+  "QueryableLoRA": ["queryable-lora"],
+  "UniLoRA": ["uni-lora"],
 ]
-
-// The YAML files of methods/, embedded in the catalog so that the built program finds them anywhere.
-let entries = [
-  "full",
-  "lora",
-  "lora-ga",
-  "queryable-lora",
-  "rslora",
-  "uni-lora",
-]
+let plugins = methods.map(\.key)
+let entries = ["full"] + methods.flatMap(\.value)
 
 let settings: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
 
@@ -35,7 +27,9 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .executable(name: "peft", targets: ["peft"]),
-    .library(name: "SwiftPEFT", targets: ["PEFTKernel", "Blocks", "Engine", "Registry", "Models", "AdapterFiles", "Training", "Catalog"]),
+    .library(
+      name: "SwiftPEFT",
+      targets: ["PEFTKernel", "Blocks", "Engine", "Registry", "Tokenization", "Models", "AdapterFiles", "Training", "Catalog"]),
     .library(name: "PEFTConformance", targets: ["Conformance"]),
     .library(name: "PEFTCommand", targets: ["PEFTCLI"]),
   ],
@@ -64,20 +58,21 @@ let package = Package(
     room("Training", ["AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML"]),
     room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
-      name: "Catalog", dependencies: methods.map { .init(stringLiteral: $0) } + ["PEFTKernel", "Registry", "Training"],
+      name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["PEFTKernel", "Registry", "Training"],
       resources: entries.map { .embedInCode("methods/\($0).yaml") }, swiftSettings: settings),
     room(
       "PEFTCLI",
       [
-        "Conformance", "Training", "AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML",
+        "Conformance", "Training", "AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON",
+        "YAML",
         .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(name: "peft", dependencies: ["PEFTCLI", "Catalog"], swiftSettings: settings),
   ]
-    + methods.map {
+    + plugins.map {
       .target(name: $0, dependencies: ["PEFTKernel", "Blocks", "Engine"], path: "Plugins/\($0)", swiftSettings: settings)
     }
-    + methods.map { tests("\($0)Tests", [.init(stringLiteral: $0), "Conformance", "Catalog"]) }
+    + plugins.map { tests("\($0)Tests", [.init(stringLiteral: $0), "Conformance", "Catalog"]) }
     + [
       tests("EngineTests", ["Engine", "CKernels"]),
       tests("PEFTKernelTests", ["PEFTKernel", "Blocks", "Engine"]),

@@ -8,24 +8,24 @@ import UniLoRA
 
 /// Every method of this package: its code and its entries in `methods/`.
 public enum Catalog {
-  /// What the methods register, in the order of the list in `Package.swift`, after what training itself offers.
-  public static let plugins: [Plugin] = [
-    AdamW.plugin,
-    LoRAMethod.plugin,
-    LoRAGAMethod.plugin,
-    QueryableLoRAMethod.plugin,
-    UniLoRAMethod.plugin,
+  private typealias Method = (plugin: Plugin, entries: KeyValuePairs<String, [UInt8]>)
+
+  /// What training itself offers, then the methods as `Package.swift` lists them, each with its files.
+  private static let methods: [Method] = [
+    (AdamW.plugin, ["full": PackageResources.full_yaml]),
+    (LoRAMethod.plugin, ["lora": PackageResources.lora_yaml, "rslora": PackageResources.rslora_yaml]),
+    (LoRAGAMethod.plugin, ["lora-ga": PackageResources.lora_ga_yaml]),
+    (QueryableLoRAMethod.plugin, ["queryable-lora": PackageResources.queryable_lora_yaml]),
+    (UniLoRAMethod.plugin, ["uni-lora": PackageResources.uni_lora_yaml]),
   ]
 
+  /// What the methods register.
+  public static let plugins: [Plugin] = methods.map(\.plugin)
+
   /// The files of `methods/`.
-  public static let entries: [EntrySource] = [
-    EntrySource(file: "methods/full.yaml", bytes: PackageResources.full_yaml),
-    EntrySource(file: "methods/lora.yaml", bytes: PackageResources.lora_yaml),
-    EntrySource(file: "methods/lora-ga.yaml", bytes: PackageResources.lora_ga_yaml),
-    EntrySource(file: "methods/queryable-lora.yaml", bytes: PackageResources.queryable_lora_yaml),
-    EntrySource(file: "methods/rslora.yaml", bytes: PackageResources.rslora_yaml),
-    EntrySource(file: "methods/uni-lora.yaml", bytes: PackageResources.uni_lora_yaml),
-  ]
+  public static let entries: [EntrySource] = methods.flatMap { method in
+    method.entries.map { EntrySource(file: "methods/\($0.key).yaml", bytes: $0.value) }
+  }
 
   /// The registry of these methods, and of a user's own entries in `folders`.
   public static func registry(folders: [String] = []) throws -> MethodRegistry {

@@ -109,13 +109,16 @@ public enum CPU {
   /// The BLAS library's own description of its build.
   public static var blasBuild: String { String(cString: openblas_get_config()) }
 
+  /// Whether the processor has the AVX-512 instructions that the vector kernels use.
+  public static var hasAVX512: Bool { cpu_has_avx512() != 0 }
+
   static func ready() { _ = prepared }
 
   /// OpenBLAS 0.3.21 does not know AMD Zen 4 and 5 and falls back to Haswell kernels, at half their speed; it
   /// then has to be told, before the first product. (2026-11: newer releases detect them; this then does nothing.)
   private static let prepared: Void = {
     let detected = String(cString: openblas_get_corename())
-    if getenv("OPENBLAS_CORETYPE") == nil, ["Haswell", "Zen"].contains(detected), supportsAVX512,
+    if getenv("OPENBLAS_CORETYPE") == nil, ["Haswell", "Zen"].contains(detected), hasAVX512,
       let quit = symbol("gotoblas_dynamic_quit"), let start = symbol("gotoblas_dynamic_init")
     {
       setenv("OPENBLAS_CORETYPE", "SkylakeX", 1)
@@ -131,5 +134,5 @@ public enum CPU {
     return unsafeBitCast(address, to: (@convention(c) () -> Void).self)
   }
 
-  private static var supportsAVX512: Bool { cpu_has_avx512() != 0 }
+  
 }

@@ -23,7 +23,6 @@ public final class WholeFile {
   private static let pendingLimit = 1 << 16
 
   public init(_ path: String) throws(FileError) {
-    Self.reportLargeFiles
     let (folder, name) = Folder.split(path)
     guard !["", ".", ".."].contains(name), !path.hasSuffix("/") else { throw FileError(.cannotCreate, path, "names no file") }
     guard !Folder.isFolder(path) else { throw FileError(.cannotCreate, path, "is a folder, not a file") }
@@ -122,9 +121,6 @@ public final class WholeFile {
       throw error
     }
   }
-
-  /// Past the limit on file sizes (`ulimit -f`) the system by default kills; ignored, the write fails with EFBIG and is reported.
-  private static let reportLargeFiles: Void = { signal(SIGXFSZ, SIG_IGN) }()
 }
 
 private let partialCount = Atomic<Int>(0)

@@ -15,6 +15,11 @@ public struct Evaluation: Sendable {
   /// Learned tokens.
   public var tokens: Int
 
+  public init(loss: Double, tokens: Int) {
+    self.loss = loss
+    self.tokens = tokens
+  }
+
   public var perplexity: Double { exp(loss) }
 
   /// Evaluates `examples` in batches of about `tokensPerBatch`.

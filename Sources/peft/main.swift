@@ -1,1 +1,4 @@
-print("peft")
+import Catalog
+import PEFTCLI
+
+await PEFTCommand.main(plugins: Catalog.plugins, entries: Catalog.entries)

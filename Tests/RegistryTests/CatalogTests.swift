@@ -5,17 +5,20 @@ import Testing
 
 /// A method is added in three lines: these tests notice one that was forgotten.
 @Suite struct CatalogTests {
-  /// The quoted words of `let name = [ … ]` in the manifest.
-  func list(_ name: String) throws -> [String] {
-    let manifest = try TextFile.read(Folder.join(root, "Package.swift"))
-    let start = try #require(manifest.range(of: "let \(name) = ["))
-    let rest = manifest[start.upperBound...]
-    let end = try #require(rest.firstIndex(of: "]"))
-    return rest[..<end].split(separator: "\"").enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
+  /// The manifest's list, one line a method: its name and its entries.
+  func manifest() throws -> [(method: String, entries: [String])] {
+    let text = try TextFile.read(Folder.join(root, "Package.swift"))
+    let start = try #require(text.range(of: "let methods: KeyValuePairs = [\n"))
+    let rest = text[start.upperBound...]
+    let end = try #require(rest.range(of: "\n]"))
+    return rest[..<end.lowerBound].split(separator: "\n").map { line in
+      let words = line.split(separator: "\"").enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
+      return (words[0], Array(words.dropFirst()))
+    }
   }
 
   @Test func manifestCatalogAndFoldersAgree() throws {
-    let methods = try list("methods")
+    let methods = try manifest().map(\.method)
     #expect(methods == methods.sorted())
     #expect(try Folder.names(in: Folder.join(root, "Plugins")).filter { !$0.hasPrefix(".") } == methods)
     let catalog = try TextFile.read(Folder.join(root, "Sources/Catalog/Catalog.swift"))
@@ -26,7 +29,7 @@ import Testing
 
   @Test func everyEntryIsEmbeddedAndAssembles() throws {
     let files = try Folder.names(in: Folder.join(root, "methods")).filter { $0.hasSuffix(".yaml") }
-    #expect(try list("entries").map { $0 + ".yaml" }.sorted() == files)
+    #expect((["full"] + (try manifest().flatMap(\.entries))).map { $0 + ".yaml" }.sorted() == files)
     #expect(Catalog.entries.map(\.file).sorted() == files.map { "methods/" + $0 })
     let registry = try Catalog.registry()
     #expect(registry.entries.keys.map { $0 + ".yaml" }.sorted() == files)

@@ -38,7 +38,7 @@ import YAML
     "-", "---", "...", "?", "? a", "[a", "{a", "a, b", "*a", "&a", "!a", "|", ">", "@a", "`a", "%a", "'a'", "\"a\"", "a ", " a",
     "a\nb",
     "a\n", "\ta", "a\tb", "\u{0}", "\u{7F}", "\u{85}", "\u{A0}x", "\u{2028}", "\u{FEFF}a", "\u{FFFE}", "é", "😀", "\\", "\\n",
-    "/work/x", "./x", "../x", ".x", "q_proj", "model.layers.*.q", "(q|v)_proj$", "<<", "=", "a  b", "e\u{301}", "\r\n",
+    "/srv/x", "./x", "../x", ".x", "q_proj", "model.layers.*.q", "(q|v)_proj$", "<<", "=", "a  b", "e\u{301}", "\r\n",
   ])
   func stringsReadBackEqual(_ text: String) throws {
     for node in [

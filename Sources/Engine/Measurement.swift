@@ -1,0 +1,37 @@
+/// How fast this machine is at what training consists of.
+public enum Measurement {
+  /// Floating-point operations a second of a single-precision product of two matrices of `size`², the best of a few.
+  public static func productRate(size: Int = 1536, parallel: Bool) -> Double {
+    var random = Philox(key: 0)
+    let (a, b) = (random.uniform([size, size], in: -1..<1), random.uniform([size, size], in: -1..<1))
+    let c = Tensor(uninitialized: [size, size], .float32)
+    func product() {
+      BLAS.multiply(.float32, size, size, size, a.operand, b.operand, into: c.address(), stride: size, parallel: parallel)
+    }
+    product()
+    let flops = 2 * Double(size) * Double(size) * Double(size)
+    return flops / fastest(of: 5, product)
+  }
+
+  /// Bytes a second that copying a large block reads and writes, on all threads.
+  public static func memoryBandwidth(byteCount: Int = 1 << 28) -> Double {
+    let (source, target) = (Storage(byteCount: byteCount), Storage(byteCount: byteCount))
+    source.address.initializeMemory(as: UInt8.self, repeating: 1, count: byteCount)
+    let pieces = byteCount >> 20
+    func copy() {
+      Threads.split(pieces, cost: 1 << 20) { range in
+        (target.address + (range.lowerBound << 20)).copyMemory(
+          from: source.address + (range.lowerBound << 20), byteCount: range.count << 20)
+      }
+    }
+    copy()
+    let seconds = fastest(of: 5, copy)
+    MemoryUsage.trim()
+    return 2 * Double(pieces << 20) / seconds
+  }
+
+  private static func fastest(of times: Int, _ body: () -> Void) -> Double {
+    let clock = ContinuousClock()
+    return (0..<times).map { _ in clock.measure(body) / .seconds(1) }.min() ?? .nan
+  }
+}

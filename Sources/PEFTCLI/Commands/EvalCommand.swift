@@ -1,0 +1,77 @@
+import ArgumentParser
+import Files
+import JSON
+import Models
+import Training
+
+struct EvalCommand: Subcommand {
+  static let configuration = CommandConfiguration(
+    commandName: "eval", abstract: "Loss and perplexity of a model on a data file.")
+
+  enum LossOn: String, ExpressibleByArgument, CaseIterable {
+    case completion
+    case all
+  }
+
+  @OptionGroup var model: ModelOptions
+
+  @Option(help: ArgumentHelp("Text (.jsonl, .txt) or token ids (.safetensors).", valueName: "file"))
+  var data: String
+
+  @Option(help: "Tokens an example may have; default: the model's limit.")
+  var maxLength: Int?
+
+  @Option(help: "What counts: the completions of prompt rows, or every token.")
+  var lossOn = LossOn.completion
+
+  @Option(help: "Tokens in a batch.")
+  var batchTokens = 2048
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if let maxLength, maxLength < 2 { throw ValidationError("--max-length must be at least 2") }
+    if batchTokens < 1 { throw ValidationError("--batch-tokens must be at least 1") }
+  }
+
+  func run(_ call: Invocation) async throws -> ExitStatus {
+    let attached = try model.open(call)
+    let examples = try examples(for: attached.model, call)
+    let result = Evaluation.of(attached.model, adapter: attached.adapter, examples, tokensPerBatch: batchTokens)
+    if json {
+      let report: JSON = [
+        "loss": .double(result.loss), "perplexity": .double(result.perplexity), "tokens": .int(result.tokens),
+        "examples": .int(examples.count),
+      ]
+      call.console.print(report.text())
+    } else {
+      call.console.print("loss        \(Format.fixed(result.loss, 6))")
+      call.console.print("perplexity  \(Format.significant(result.perplexity, 6))")
+      call.console.print("tokens      \(Format.grouped(result.tokens)) in \(Format.grouped(examples.count)) examples")
+    }
+    guard result.loss.isFinite else { throw Failure(.failed, "the loss is \(result.loss)") }
+    return .ok
+  }
+
+  private func examples(for model: any LanguageModel, _ call: Invocation) throws -> [Example] {
+    let limit = min(maxLength ?? model.maximumPositions, model.maximumPositions)
+    if data.hasSuffix(".safetensors") {
+      let examples = try TokenFile.read(data, vocabulary: model.vocabularySize).examples
+      return examples.map { Example(ids: Array($0.ids.prefix(limit)), learnedFrom: $0.learnedFrom) }
+    }
+    let tokenizer = try RunSession.tokenizer(of: model)
+    let encoder = Encoder(
+      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), learnsPrompt: lossOn == .all,
+      maximumLength: limit)
+    let result = encoder.examples(try DataFile.read(data))
+    if result.cut > 0 { call.console.note("note: \(data): \(result.cut) examples were cut to \(limit) tokens") }
+    if result.dropped > 0 { call.console.note("note: \(data): \(result.dropped) examples have nothing that counts") }
+    guard !result.examples.isEmpty else {
+      throw FileError(.badData, data, "no example has a token that counts", remedy: "raise --max-length")
+    }
+    return result.examples
+  }
+}

@@ -1,0 +1,75 @@
+import ArgumentParser
+import Files
+import JSON
+import Models
+import Tokenization
+import Training
+
+struct GenerateCommand: Subcommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate", abstract: "Continue a text.",
+    discussion: "The text appears as it is made. With temperature 0 the likeliest token is always taken.")
+
+  @OptionGroup var model: ModelOptions
+
+  @Option(name: .shortAndLong, help: "The text to continue.")
+  var prompt: String
+
+  @Flag(help: "Close the prompt with a new line, as `prompt` rows of training data are.")
+  var ask = false
+
+  @Option(name: [.customShort("n"), .long], help: "Tokens to add at most.")
+  var maxNewTokens = 128
+
+  @Option(help: "0 takes the likeliest token; larger values draw more freely.")
+  var temperature = 0.0
+
+  @Option(help: "Draw from the likeliest tokens that together have this probability.")
+  var topP = 1.0
+
+  @Option(help: "What the draws follow from.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "Print one JSON object with text and token ids.")
+  var json = false
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if maxNewTokens < 0 { throw ValidationError("--max-new-tokens must not be negative") }
+    if !(temperature >= 0 && temperature.isFinite) { throw ValidationError("--temperature must be a number of at least 0") }
+    if !(topP > 0 && topP <= 1) { throw ValidationError("--top-p must be in (0, 1]") }
+  }
+
+  func run(_ call: Invocation) async throws -> ExitStatus {
+    let attached = try model.open(call)
+    let tokenizer = try RunSession.tokenizer(of: attached.model)
+    let ids = tokenizer.encode(ask ? prompt + "\n" : prompt).map { Int32($0) }
+    let generator = try TokenGenerator(
+      attached.model, prompt: ids, maximumTokens: maxNewTokens,
+      sampling: Sampling(temperature: temperature, topP: topP, seed: seed), stopIDs: attached.model.endOfTextIDs,
+      attachment: attached.adapter?.attached())
+    let clock = ContinuousClock()
+    let start = clock.now
+    var made: [Int] = []
+    var stream = tokenizer.streamingDecoder()
+    for try await id in generator {
+      made.append(Int(id))
+      if !json { call.console.write(stream.append(Int(id))) }
+      // Whoever read the text has left.
+      if call.console.isClosed { return .ok }
+    }
+    let seconds = (clock.now - start) / .seconds(1)
+    if json {
+      let report: JSON = [
+        "prompt": .string(prompt), "text": .string(tokenizer.decode(made)), "ids": .array(made.map { .int($0) }),
+        "prompt_ids": .array(ids.map { .int(Int($0)) }), "seconds": .double(seconds),
+      ]
+      call.console.print(report.text())
+    } else {
+      call.console.print(stream.finish())
+    }
+    call.log.debug("\(made.count) tokens in \(Format.duration(seconds))")
+    return .ok
+  }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import Files
+import JSON
+import PEFTKernel
+import Registry
+import Training
+
+struct InitCommand: Subcommand {
+  static let configuration = CommandConfiguration(
+    commandName: "init", abstract: "Write the adapter a run starts with, and train nothing.",
+    discussion: "What the method's start looks at (gradients of the first batches, say) is computed as in `train`.")
+
+  @Argument(help: ArgumentHelp("The run file.", valueName: "run.yaml"))
+  var runFile: String
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("The folder to write; default: adapter_init in the run's folder.", valueName: "folder"))
+  var out: String?
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  @OptionGroup var common: CommonOptions
+
+  func run(_ call: Invocation) async throws -> ExitStatus {
+    let session = try RunSession.open(runFile, call)
+    for note in session.notes { call.console.note("note: \(note)") }
+    guard session.entry.hasAdapter else {
+      throw Refusal("`\(session.entry.name)` has no adapter: it trains the base's own tensors")
+    }
+    let adapter = try session.startedAdapter()
+    let target = out ?? Folder.join(session.file.outputDir, "adapter_init")
+    try session.write(adapter, to: target)
+    let trainable = adapter.trainable.reduce(0) { $0 + $1.count }
+    if json {
+      let report: JSON = [
+        "adapter": .string(target), "method": .string(session.entry.name), "sites": .int(adapter.sites.count),
+        "trainable": .int(trainable), "tensors": .int(adapter.layout.count),
+      ]
+      call.console.print(report.text())
+    } else {
+      call.console.print(
+        "\(session.entry.name) at \(adapter.sites.count) sites: \(Format.grouped(trainable)) trainable parameters in "
+          + "\(adapter.trainable.count) tensors")
+      call.console.print("adapter: \(target)")
+    }
+    return .ok
+  }
+}

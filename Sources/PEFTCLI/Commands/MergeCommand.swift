@@ -1,0 +1,69 @@
+import AdapterFiles
+import ArgumentParser
+import Files
+import JSON
+import Models
+
+struct MergeCommand: Subcommand {
+  static let configuration = CommandConfiguration(
+    commandName: "merge", abstract: "Add an adapter to its base: a model directory that needs no adapter.")
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The base model.", valueName: "folder"))
+  var model: String
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The adapter.", valueName: "folder"))
+  var adapter: String
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The folder to write.", valueName: "folder"))
+  var out: String
+
+  @Option(help: "Number type of the weights: f32, bf16 or f16; default: each tensor's own.")
+  var dtype: WeightFormat?
+
+  @Flag(help: "Replace the folder if it exists.")
+  var overwrite = false
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  @OptionGroup var common: CommonOptions
+
+  func run(_ call: Invocation) async throws -> ExitStatus {
+    let base = try ModelLoader.load(model)
+    let stored = try AdapterReader.read(adapter, for: base, registry: call.registry())
+    let report = try Merging.merge(
+      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, to: out)
+    for note in stored.notes + report.notes { call.console.note("note: \(note)") }
+    if json {
+      let sites = report.sites.map { site -> JSON in
+        [
+          "path": .string(site.path), "largest_change": .double(site.largestChange),
+          "relative_change": .double(site.relativeChange),
+        ]
+      }
+      call.console.print((["out": .string(out), "sites": .array(sites)] as JSON).text(indented: true))
+    } else {
+      let rows = report.sites.map {
+        [$0.path, Format.significant($0.largestChange, 3), Format.significant($0.relativeChange, 3)]
+      }
+      for line in Format.table([["site", "largest |ΔW|", "‖ΔW‖/‖W‖"]] + rows, right: [1, 2]) { call.console.print(line) }
+      call.console.print("\nmodel: \(out)")
+    }
+    return .ok
+  }
+}
+
+/// Number types a model can be written in.
+enum WeightFormat: String, ExpressibleByArgument, CaseIterable {
+  case f32
+  case bf16
+  case f16
+
+  var type: StoredType {
+    switch self {
+    case .f32: .f32
+    case .bf16: .bf16
+    case .f16: .f16
+    }
+  }
+}

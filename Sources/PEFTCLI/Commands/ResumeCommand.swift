@@ -1,0 +1,28 @@
+import ArgumentParser
+import Files
+import Registry
+import Training
+
+struct ResumeCommand: Subcommand {
+  static let configuration = CommandConfiguration(
+    commandName: "resume", abstract: "Go on with a stopped run, bit for bit as if it had not stopped.")
+
+  @Argument(help: ArgumentHelp("The run's folder, its output_dir.", valueName: "folder"))
+  var folder: String
+
+  @OptionGroup var output: RunOutputOptions
+  @OptionGroup var common: CommonOptions
+
+  func run(_ call: Invocation) async throws -> ExitStatus {
+    let registry = try call.registry()
+    let path = Folder.join(folder, "run.yaml")
+    guard Folder.isFile(path) else {
+      throw FileError(.missing, folder, "holds no run", cause: "there is no run.yaml", remedy: "give a run's output_dir")
+    }
+    var file = try RunFile.load(path, registry: registry)
+    // The folder may have been moved since.
+    file.outputDir = folder
+    let session = try RunSession(file, registry: registry)
+    return try await ConductedRun(session: session, resumes: true, call: call, output: output).perform()
+  }
+}

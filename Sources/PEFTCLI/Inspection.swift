@@ -1,0 +1,110 @@
+import Files
+import JSON
+
+/// What a file or folder holds, by looking at its headers only.
+struct Inspection {
+  private var kind: String
+  private var path: String
+  /// Facts in order.
+  private var facts: [(name: String, value: JSON)] = []
+  private var tensors: [TensorEntry] = []
+  private var metadata: [String: String] = [:]
+
+  init(file: SafetensorsFile) {
+    (kind, path) = ("safetensors", file.path)
+    tensors = file.tensors
+    metadata = file.metadata
+  }
+
+  init(adapter folder: String) throws(FileError) {
+    (kind, path) = ("adapter", folder)
+    let config = try TextFile.readJSON(Folder.join(folder, "adapter_config.json"))
+    for key in ["peft_type", "base_model_name_or_path", "r", "lora_alpha", "target_modules"] {
+      if let value = config[key], !value.isNull { facts.append((key, value)) }
+    }
+    if let method = config["swift_peft"]?["entry"]?["name"] { facts.append(("method", method)) }
+    let file = try SafetensorsFile(Folder.join(folder, "adapter_model.safetensors"))
+    tensors = file.tensors
+    metadata = file.metadata
+  }
+
+  init(model folder: String) throws(FileError) {
+    (kind, path) = ("model", folder)
+    let directory = try ModelDirectory(folder)
+    let keys = [
+      "model_type", "hidden_size", "n_embd", "num_hidden_layers", "n_layer", "num_attention_heads", "n_head",
+      "num_key_value_heads", "intermediate_size", "vocab_size", "max_position_embeddings", "n_positions", "tie_word_embeddings",
+      "torch_dtype", "dtype",
+    ]
+    for key in keys {
+      if let value = directory.config[key], !value.isNull { facts.append((key, value)) }
+    }
+    facts.append(("tokenizer.json", .bool(Folder.isFile(Folder.join(folder, "tokenizer.json")))))
+    facts.append(("files", .array(directory.shards.map { .string(Folder.split($0.path).name) })))
+    tensors = directory.tensorNames.compactMap { directory.entry($0) }
+  }
+
+  init(run folder: String) throws(FileError) {
+    (kind, path) = ("run", folder)
+    let log = Folder.join(folder, "metrics.jsonl")
+    let (losses, evaluations) = (MetricsFile.losses(log), MetricsFile.evaluations(log))
+    if let first = losses.first, let last = losses.last {
+      facts.append(("steps", .int(last.step)))
+      facts.append(("first_loss", .double(first.loss)))
+      facts.append(("last_loss", .double(last.loss)))
+    }
+    if let first = evaluations.first, let last = evaluations.last {
+      facts.append(("first_evaluation", .double(first.evaluation.loss)))
+      facts.append(("last_evaluation", .double(last.evaluation.loss)))
+    }
+    let checkpoints = Folder.join(folder, "checkpoints")
+    if Folder.isFolder(checkpoints) {
+      facts.append(("checkpoints", .array(try Folder.names(in: checkpoints).filter { !$0.hasPrefix(".") }.map { .string($0) })))
+    }
+    for name in ["adapter", "model"] where Folder.isFolder(Folder.join(folder, name)) {
+      facts.append((name, .string(Folder.join(folder, name))))
+    }
+  }
+
+  var lines: [String] {
+    var lines = ["\(kind) \(path)"]
+    lines += Format.table(facts.map { ["  \($0.name)", Self.text($0.value)] })
+    if !metadata.isEmpty {
+      lines += ["", "metadata"]
+      lines += Format.table(metadata.sorted { $0.key < $1.key }.map { ["  \($0.key)", Self.shortened($0.value)] })
+    }
+    guard !tensors.isEmpty else { return lines }
+    lines += ["", "tensors"]
+    lines += Format.table(
+      tensors.map { ["  \($0.name)", $0.dtype.rawValue, "\($0.shape)", Format.bytes($0.range.count)] }, right: [3])
+    let count = tensors.reduce(0) { $0 + $1.count }
+    let bytes = tensors.reduce(0) { $0 + $1.range.count }
+    lines += ["", "\(tensors.count) tensors, \(Format.grouped(count)) numbers, \(Format.bytes(bytes))"]
+    return lines
+  }
+
+  var json: JSON {
+    [
+      "kind": .string(kind), "path": .string(path), "facts": .object(facts.map { JSON.Member($0.name, $0.value) }),
+      "metadata": .object(metadata.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) }),
+      "numbers": .int(tensors.reduce(0) { $0 + $1.count }), "bytes": .int(tensors.reduce(0) { $0 + $1.range.count }),
+      "tensors": .array(
+        tensors.map { tensor in
+          [
+            "name": .string(tensor.name), "dtype": .string(tensor.dtype.rawValue),
+            "shape": .array(tensor.shape.map { .int($0) }), "bytes": .int(tensor.range.count),
+          ]
+        }),
+    ]
+  }
+
+  private static func text(_ value: JSON) -> String {
+    if let text = value.string { return text }
+    if let items = value.array { return items.map(text).joined(separator: ", ") }
+    return value.text()
+  }
+
+  private static func shortened(_ text: String) -> String {
+    text.count > 100 ? "\(text.prefix(100))… (\(text.utf8.count) bytes)" : text
+  }
+}

@@ -1,0 +1,116 @@
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Where a command writes: results to standard output, everything else to standard error.
+public final class Console: Sendable {
+  private enum Target: Sendable {
+    case descriptors
+    case memory
+  }
+  private struct State {
+    var out = ""
+    var err = ""
+    var isClosed = false
+    var failure: Int32?
+    /// What stands on the terminal's last line and is drawn again below every message.
+    var footer = ""
+  }
+  private let target: Target
+  private let state = Mutex(State())
+
+  private init(_ target: Target) { self.target = target }
+
+  /// The process's own.
+  public static let standard = Console(.descriptors)
+
+  /// A console that keeps what is written, for tests and for programs that call commands.
+  public static func capturing() -> Console { Console(.memory) }
+
+  /// What was printed so far, where it is kept.
+  public var printed: String { state.withLock(\.out) }
+  /// The notes so far, where they are kept.
+  public var notes: String { state.withLock(\.err) }
+  /// The system's word for why results could not be written; nil while they could, or when the reader left.
+  public var failure: String? { state.withLock(\.failure).map { String(cString: strerror($0)) } }
+  /// Whether the reader of the results has left.
+  var isClosed: Bool { state.withLock(\.isClosed) }
+
+  /// Whether progress can be drawn.
+  var isTerminal: Bool { target == .descriptors && isatty(2) == 1 }
+  var isPrintTerminal: Bool { target == .descriptors && isatty(1) == 1 }
+
+  /// Columns of the terminal.
+  var width: Int {
+    var size = winsize()
+    guard target == .descriptors, ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
+  }
+
+  /// A line of results.
+  func print(_ text: String = "") { write(text + "\n") }
+
+  /// Results without an end of line.
+  func write(_ text: String) {
+    state.withLock { state in
+      guard target == .descriptors else {
+        state.out += text
+        return
+      }
+      guard !state.isClosed, state.failure == nil else { return }
+      if !state.footer.isEmpty, isatty(1) == 1 { send("\r\u{1B}[K", to: 2) }
+      if let code = send(text, to: 1) {
+        if code == EPIPE { state.isClosed = true } else { state.failure = code }
+      }
+      if !state.footer.isEmpty { send(state.footer, to: 2) }
+    }
+  }
+
+  /// A line for the reader, not for a program.
+  func note(_ text: String) {
+    state.withLock { state in
+      guard target == .descriptors else {
+        state.err += text + "\n"
+        return
+      }
+      // In one write, so that lines of several processes stay whole.
+      let erase = state.footer.isEmpty ? "" : "\r\u{1B}[K"
+      send(erase + text + "\n" + state.footer, to: 2)
+    }
+  }
+
+  /// Draws the terminal's last line anew; an empty text takes it away.
+  func draw(_ footer: String) {
+    state.withLock { state in
+      guard footer != state.footer else { return }
+      state.footer = footer
+      send("\r\u{1B}[K" + footer, to: 2)
+    }
+  }
+
+  /// Writes all of it; the error number where that could not be done.
+  @discardableResult
+  private func send(_ text: String, to descriptor: Int32) -> Int32? {
+    var text = text
+    return text.withUTF8 { bytes in
+      var start = 0
+      while start < bytes.count {
+        #if canImport(Glibc)
+          let written = Glibc.write(descriptor, bytes.baseAddress! + start, bytes.count - start)
+        #else
+          let written = Darwin.write(descriptor, bytes.baseAddress! + start, bytes.count - start)
+        #endif
+        if written < 0 {
+          if errno == EINTR { continue }
+          return errno
+        }
+        start += written
+      }
+      return nil
+    }
+  }
+}

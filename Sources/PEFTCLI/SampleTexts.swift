@@ -1,0 +1,48 @@
+import Engine
+import Files
+import JSON
+import Models
+import PEFTKernel
+import Tokenization
+import Training
+
+/// The continuations a run file asks for, to be read before and after the training.
+struct SampleTexts {
+  private let model: any LanguageModel
+  private let tokenizer: Tokenizer
+  private let prompts: [[Int32]]
+  private let maximumTokens: Int
+  private let sampling: Sampling
+
+  /// Nil where the run file asks for none.
+  init?(_ session: RunSession) throws {
+    guard let settings = session.file.samples else { return nil }
+    model = session.model
+    let tokenizer = try session.tokenizer ?? RunSession.tokenizer(of: session.model)
+    self.tokenizer = tokenizer
+    maximumTokens = settings.maxNewTokens
+    sampling = Sampling(temperature: settings.temperature, topP: settings.topP, seed: session.file.seed)
+    let asks = session.file.data.train.map(Self.asks) ?? false
+    prompts = settings.prompts.map { tokenizer.encode(asks ? $0 + "\n" : $0).map { Int32($0) } }
+  }
+
+  func texts(adapter: Adapter?, trained: [String: Tensor]) throws -> [String] {
+    try prompts.map { prompt in
+      let generator = try TokenGenerator(
+        model, prompt: prompt, maximumTokens: maximumTokens, sampling: sampling, stopIDs: model.endOfTextIDs,
+        attachment: adapter?.attached(), trained: trained)
+      var tokens = generator.makeIterator()
+      var ids: [Int] = []
+      while let id = tokens.next() { ids.append(Int(id)) }
+      return tokenizer.decode(ids)
+    }
+  }
+
+  /// Whether the rows of a data file are prompts with answers: then a prompt here ends as theirs do.
+  private static func asks(_ path: String) -> Bool {
+    guard var reader = try? LineReader(path), let line = try? reader.next(), let row = try? JSON(parsing: line.bytes) else {
+      return false
+    }
+    return row["prompt"] != nil
+  }
+}

@@ -1,0 +1,86 @@
+import Engine
+import Files
+import JSON
+import Training
+
+/// What a run changed, and what can be done with its results.
+struct TrainingSummary {
+  typealias Sample = (prompt: String, before: String, after: String)
+
+  let session: RunSession
+  let outcome: TrainingOutcome
+  let before: Evaluation?
+  let totals: (firstLoss: Double?, lastLoss: Double?, tokens: Int, seconds: Double)
+
+  func lines(samples: [Sample]) -> [String] {
+    var lines = [""]
+    let rate = totals.seconds > 0 ? ", \(Format.grouped(Int(min(1e12, Double(totals.tokens) / totals.seconds)))) tok/s" : ""
+    lines.append("\(session.entry.name): \(outcome.steps) steps done (\(Format.duration(totals.seconds))\(rate))")
+    lines.append("")
+    var table = [["", "before", "after"]]
+    if let before, let after = outcome.after {
+      table.append(["evaluation loss", Format.fixed(before.loss, 4), Format.fixed(after.loss, 4)])
+      table.append(["perplexity", Format.significant(before.perplexity), Format.significant(after.perplexity)])
+    }
+    if let first = totals.firstLoss, let last = totals.lastLoss {
+      table.append(["training loss (first and last step)", Format.fixed(first, 4), Format.fixed(last, 4)])
+    }
+    if table.count > 1 { lines += Format.table(table, right: [1, 2]) + [""] }
+    for sample in samples {
+      lines.append("prompt  \(Self.indented(sample.prompt))")
+      lines.append("before  \(Self.indented(sample.before))")
+      lines.append("after   \(Self.indented(sample.after))")
+      lines.append("")
+    }
+    let share = Format.percent(outcome.trainable, of: outcome.total)
+    lines.append(
+      "trainable parameters: \(Format.grouped(outcome.trainable)) of \(Format.grouped(outcome.total)) (\(share))")
+    return lines + whereabouts
+  }
+
+  func json(samples: [Sample]) -> JSON {
+    func evaluation(_ evaluation: Evaluation?) -> JSON {
+      guard let evaluation else { return .null }
+      return ["loss": .double(evaluation.loss), "perplexity": .double(evaluation.perplexity), "tokens": .int(evaluation.tokens)]
+    }
+    return [
+      "event": .string(outcome.end == .finished ? "finished" : "stopped"), "method": .string(session.entry.name),
+      "steps": .int(outcome.steps), "before": evaluation(before), "after": evaluation(outcome.after),
+      "first_loss": totals.firstLoss.map { .double($0) } ?? .null, "last_loss": totals.lastLoss.map { .double($0) } ?? .null,
+      "tokens": .int(totals.tokens), "seconds": .double(totals.seconds), "trainable": .int(outcome.trainable),
+      "total": .int(outcome.total), "adapter": outcome.adapterPath.map { .string($0) } ?? .null,
+      "model": outcome.modelPath.map { .string($0) } ?? .null, "output_dir": .string(session.file.outputDir),
+      "samples": .array(
+        samples.map { ["prompt": .string($0.prompt), "before": .string($0.before), "after": .string($0.after)] }),
+    ]
+  }
+
+  /// Where the results lie and the commands that use them.
+  private var whereabouts: [String] {
+    let program = Invocation.programName
+    let base = shellQuoted(session.file.baseModel)
+    var lines: [String] = []
+    if let path = outcome.modelPath {
+      lines.append("model: \(path)")
+      lines += ["", "try it    \(program) generate --model \(shellQuoted(path)) --prompt '…'"]
+    }
+    if let path = outcome.adapterPath {
+      let adapter = shellQuoted(path)
+      lines.append("adapter: \(path)")
+      lines += ["", "try it    \(program) generate --model \(base) --adapter \(adapter) --prompt '…'"]
+      // What depends on the input is no change of weights: it can neither be merged nor become a LoRA.
+      if let site = outcome.adapter.sites.first, (try? outcome.adapter.change(at: site)) != nil {
+        for (word, command, folder) in [("merge it ", "merge", "merged"), ("export it", "export", "peft")] {
+          let out = shellQuoted(Folder.join(session.file.outputDir, folder))
+          lines.append("\(word) \(program) \(command) --model \(base) --adapter \(adapter) --out \(out)")
+        }
+      }
+    }
+    return lines
+  }
+
+  /// Further lines of a text stand under its first.
+  private static func indented(_ text: String) -> String {
+    text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n        ")
+  }
+}
