@@ -14,7 +14,7 @@ extension LowRank {
     ] {
       guard let value = file.tensors["trainable.\(name)"] else { continue }
       point[TensorKey(own, site.id)] = value
-      gradients["grad.\(name)"] = TensorKey(own, site.id)
+      gradients[name] = TensorKey(own, site.id)
     }
     var problem = GoldenCase(
       entry: entry, options: file.options, sites: [site], weights: [site.id: weight], point: point, gradients: gradients)
