@@ -43,7 +43,9 @@ public enum AdapterReader {
       try Adapter(assembly, sites: sites, layout: layout, tensors: tensors.values, offset: tensors.offset)
     }
     return StoredAdapter(
-      adapter: adapter, entry: entry, notes: notes, origin: AdapterOrigin(config: folder.config, names: tensors.names))
+      adapter: adapter, entry: entry, notes: notes,
+      origin: AdapterOrigin(
+        config: folder.config, names: tensors.names, source: folder.weights, redundant: tensors.redundant))
   }
 
   private static func recorded(

@@ -8,11 +8,13 @@ struct AdapterTensors {
   private(set) var offset: Tensors?
   /// Canonical name → name in the file.
   let names: [String: String]
+  /// Tensors of the file that follow from others.
+  let redundant: [String]
   /// How many tensors follow from the options and were not in the file; nil where there are none.
   private(set) var made: Int?
 
   init(
-    _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, redundant: Set<String>
+    _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, redundant endings: Set<String>
   ) throws(FileError) {
     var wanted: [(name: String, spec: TensorSpec, isOffset: Bool)] = layout.map { (AdapterNames.canonical($0.key), $0, false) }
     if hasOffset {
@@ -21,7 +23,9 @@ struct AdapterTensors {
     let known = Set(wanted.map(\.name))
     let (names, unknown) = try AdapterNames.matched(weights.tensors.map(\.name), with: known, path: weights.path)
     self.names = names
-    let extra = unknown.filter { name in !redundant.contains { name.hasSuffix("." + $0) || name.contains(".\($0).") } }
+    let redundant = unknown.filter { name in endings.contains { name.hasSuffix("." + $0) || name.contains(".\($0).") } }
+    self.redundant = redundant
+    let extra = unknown.filter { !redundant.contains($0) }
     try Self.refuse(extra: extra, missing: wanted.filter { names[$0.name] == nil && !$0.spec.isComputed }.map(\.name), weights)
 
     var offset = Tensors()

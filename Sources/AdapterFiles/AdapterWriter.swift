@@ -20,24 +20,22 @@ public enum AdapterWriter {
       throw Refusal("method \(entry.name) has no adapter to write", remedy: "write the model instead")
     }
     let tensors = try stored(adapter, origin, folder)
-    let digest = model.directory.tensorNames.isEmpty ? nil : try model.directory.digest()
+    let baseDigest = model.directory.tensorNames.isEmpty ? nil : try model.directory.digest()
     let hasRecord = origin == nil || origin?.config[AdapterRecord.key] != nil
     var config = origin?.config.members ?? PEFTConfig(adapter, entry, registry, model).members
     if hasRecord {
       config.removeAll { $0.key == AdapterRecord.key }
       var record = AdapterRecord(
-        entry: registry.json(of: entry), baseDigest: digest, sites: adapter.sites.map(\.id.path),
+        entry: registry.json(of: entry), baseDigest: baseDigest, sites: adapter.sites.map(\.id.path),
         hasOffset: adapter.offset != nil, tensors: [:])
-      for tensor in tensors {
-        record.tensors[tensor.name] = .init(shape: tensor.shape, sha256: digestOf(tensor.values))
-      }
+      for tensor in tensors { record.tensors[tensor.name] = .init(shape: tensor.shape, sha256: try digest(of: tensor)) }
       config.append(.init(AdapterRecord.key, record.json))
     }
     let projection = adapter.parameterization.projection
     let scales = Dictionary(adapter.sites.map { ($0.id.path, projection.scale(at: $0)) }) { first, _ in first }
     try files(
-      config: .object(config), tensors.map { .init(name: $0.name, shape: $0.shape, floats: $0.values) },
-      metadata: AdapterMetadata(scales: scales, baseDigest: digest), existing: existing, to: folder)
+      config: .object(config), tensors, metadata: AdapterMetadata(scales: scales, baseDigest: baseDigest), existing: existing,
+      to: folder)
   }
 
   /// The two files, named final when both are whole.
@@ -53,34 +51,35 @@ public enum AdapterWriter {
     try directory.commit()
   }
 
-  private struct StoredTensor {
-    var name: String
-    var shape: [Int]
-    var values: [Float]
-  }
-
   private static func stored(
     _ adapter: Adapter, _ origin: AdapterOrigin?, _ folder: String
-  ) throws(FileError) -> [StoredTensor] {
-    var tensors: [StoredTensor] = []
-    func add(_ tensor: Tensor, _ canonical: String) throws(FileError) {
+  ) throws(FileError) -> [SafetensorsWriter.Tensor] {
+    var tensors: [SafetensorsWriter.Tensor] = origin?.copies ?? []
+    func add(_ tensor: Tensor, _ role: Role, _ canonical: String) throws(FileError) {
       let name = origin?.names[canonical] ?? canonical
       let values = tensor.floats
       guard values.allSatisfy(\.isFinite) else {
         throw FileError(
           .badData, folder, "tensor '\(name)' is not finite and is not written", remedy: "lower the learning rate and run again")
       }
-      tensors.append(StoredTensor(name: name, shape: tensor.shape, values: values))
+      tensors.append(
+        role == .index
+          ? .init(name: name, shape: tensor.shape, ints: values.map { Int($0) })
+          : .init(name: name, shape: tensor.shape, floats: values))
     }
     for spec in adapter.layout {
       let name = AdapterNames.canonical(spec.key)
       if spec.isComputed, origin?.names[name] == nil { continue }
-      try add(adapter.tensors[spec.key], name)
+      try add(adapter.tensors[spec.key], spec.role, name)
       guard let offset = adapter.offset, spec.keep == .stored, let start = offset.values[spec.key] else { continue }
-      try add(start, AdapterNames.offset(spec.key))
+      try add(start, spec.role, AdapterNames.offset(spec.key))
     }
     return tensors
   }
 
-  private static func digestOf(_ values: [Float]) -> String { values.withUnsafeBytes { SHA256.hex($0) } }
+  private static func digest(of tensor: SafetensorsWriter.Tensor) throws(FileError) -> String {
+    var hash = SHA256()
+    try tensor.content { (bytes) throws(FileError) in hash.update(bytes) }
+    return hash.hex
+  }
 }

@@ -1,3 +1,4 @@
+import Files
 import JSON
 import PEFTKernel
 import Registry
@@ -26,4 +27,11 @@ public struct AdapterOrigin: Sendable {
   public var config: JSON
   /// Canonical name of a tensor → its name in the file.
   var names: [String: String]
+  /// The file, and its tensors that follow from others: they are written back as they are.
+  var source: SafetensorsFile
+  var redundant: [String]
+
+  var copies: [SafetensorsWriter.Tensor] {
+    redundant.compactMap { name in source.entry(name).map { .init(copying: $0, of: source) } }
+  }
 }

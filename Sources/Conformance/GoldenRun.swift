@@ -98,7 +98,9 @@ struct GoldenRun {
 
   private mutating func passed() throws(Refusal) -> Outputs {
     let result: Result<Outputs, Refusal>
-    if let pass { result = pass } else {
+    if let pass {
+      result = pass
+    } else {
       do throws(Refusal) { result = .success(try runPass()) } catch { result = .failure(error) }
       pass = result
     }
@@ -142,7 +144,9 @@ struct GoldenRun {
 
   private mutating func started() throws(Refusal) -> GoldenStart {
     let result: Result<GoldenStart, Refusal>
-    if let start { result = start } else {
+    if let start {
+      result = start
+    } else {
       do throws(Refusal) { result = .success(try runStart()) } catch { result = .failure(error) }
       start = result
     }

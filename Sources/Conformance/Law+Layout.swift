@@ -33,10 +33,14 @@ extension Law {
       }
       switch spec.role {
       case .down(let pair):
-        if let site, spec.shape.last != site.inputs { faults.append("\(spec.key) \(spec.shape) does not read \(site.inputs) inputs") }
+        if let site, spec.shape.last != site.inputs {
+          faults.append("\(spec.key) \(spec.shape) does not read \(site.inputs) inputs")
+        }
         if let pair { pairs[pair, default: []].append("down") }
       case .up(let pair):
-        if let site, spec.shape.first != site.outputs { faults.append("\(spec.key) \(spec.shape) does not write \(site.outputs) outputs") }
+        if let site, spec.shape.first != site.outputs {
+          faults.append("\(spec.key) \(spec.shape) does not write \(site.outputs) outputs")
+        }
         if let pair { pairs[pair, default: []].append("up") }
       default: break
       }
@@ -50,14 +54,18 @@ extension Law {
   func axes(_ trial: Trial) throws -> [String] {
     var faults: [String] = []
     let (entry, axes) = (trial.entry, trial.method.axes)
-    if entry.projection.name != axes.projection { faults.append("projects by \(entry.projection.name), not by \(axes.projection)") }
+    if entry.projection.name != axes.projection {
+      faults.append("projects by \(entry.projection.name), not by \(axes.projection)")
+    }
     if entry.initialization.name != axes.initialization {
       faults.append("starts by \(entry.initialization.name), not by \(axes.initialization)")
     }
     if entry.trainable.roles != axes.trainable {
       faults.append("trains \(entry.trainable.roles.sorted()), not \(axes.trainable.sorted())")
     }
-    if trial.assembly.trainable != entry.trainable { faults.append("assembled, another subset is trainable than the entry names") }
+    if trial.assembly.trainable != entry.trainable {
+      faults.append("assembled, another subset is trainable than the entry names")
+    }
     for bench in try trial.benches() where entry.hasAdapter && bench.trainable.isEmpty {
       faults.append("nothing is trainable on \(bench.sites.map(\.id.path))")
     }

@@ -84,7 +84,9 @@ extension Law {
       let loaded = try AdapterReader.read(folder, for: shop.model, registry: trial.method.registry)
       var faults = loaded.adapter.tensors.differences(from: adapter.tensors).map { "\($0) is not what was saved" }
       if loaded.entry != trial.entry { faults.append("the loaded entry is not the saved one") }
-      if !shop.logits(loaded.adapter).isIdentical(to: shop.logits(adapter)) { faults.append("the loaded adapter computes something else") }
+      if !shop.logits(loaded.adapter).isIdentical(to: shop.logits(adapter)) {
+        faults.append("the loaded adapter computes something else")
+      }
       return faults
     }
   }

@@ -47,14 +47,14 @@ extension Law {
       let whole = try bench.start().tensors
       let reversed = try Bench(bench.assembly, bench.sites.reversed())
       let turned = try reversed.start().tensors
-      for spec in bench.trainable where reversed.layout.contains(spec) {
+      for spec in bench.trainable where reversed.layout.contains(where: { $0.key == spec.key && $0.shape == spec.shape }) {
         guard let a = whole.values[spec.key], let b = turned.values[spec.key], !a.isIdentical(to: b) else { continue }
         faults.append("\(spec.key) starts elsewhere when the sites come in another order")
       }
       for site in bench.sites {
         let alone = try Bench(bench.assembly, [site])
         let start = try alone.start().tensors
-        for spec in alone.trainable where spec.key.scope == .site(site.id) && bench.layout.contains(spec) {
+        for spec in alone.trainable where spec.key.scope == .site(site.id) {
           guard let a = whole.values[spec.key], let b = start.values[spec.key], !a.isIdentical(to: b) else { continue }
           faults.append("\(spec.key) starts elsewhere when other sites are adapted too")
         }

@@ -20,11 +20,17 @@ extension Law {
       if moves && !moved.contains(spec.key) { faults.append("\(spec.key) is trained, but did not move") }
       if !moves && moved.contains(spec.key) { faults.append("\(spec.key) is frozen, but moved") }
     }
-    if let offset, let after = trainer.adapter.offset, !offset.differences(from: after).isEmpty { faults.append("the offset moved") }
+    if let offset, let after = trainer.adapter.offset, !offset.differences(from: after).isEmpty {
+      faults.append("the offset moved")
+    }
     for key in tensors.differences(from: start.tensors) { faults.append("training moved the caller's own \(key)") }
-    for (name, before) in base where !before.isIdentical(to: shop.model.parameter(name)) { faults.append("the base's \(name) moved") }
+    for (name, before) in base where !before.isIdentical(to: shop.model.parameter(name)) {
+      faults.append("the base's \(name) moved")
+    }
     for (name, before) in trainedBase {
-      if let after = trainer.trainedBase[name], after.isIdentical(to: before) { faults.append("the base's \(name) is trained, but did not move") }
+      if let after = trainer.trainedBase[name], after.isIdentical(to: before) {
+        faults.append("the base's \(name) is trained, but did not move")
+      }
     }
     return faults
   }
@@ -44,7 +50,8 @@ extension Law {
     var faults: [String] = []
     for name in trial.method.registry.axes.optimizers.keys.sorted() {
       let trainer: Trainer
-      do { trainer = try shop.trainer(adapter, try trial.method.registry.rule(name, options: [:])) } catch let refusal as Refusal {
+      do { trainer = try shop.trainer(adapter, try trial.method.registry.rule(name, options: [:])) } catch let refusal as Refusal
+      {
         if refusal.reason.isEmpty { faults.append("\(name) is refused without a reason") }
         continue
       }

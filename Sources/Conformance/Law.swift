@@ -79,7 +79,9 @@ public enum Law: String, CaseIterable, Sendable {
     return method.goldens.flatMap { path -> [Failure] in
       let report = verification.report(on: path)
       var faults = report.faults
-      if let entry = report.entry, entry != method.entry { faults.append("is read as a problem of \(entry), not of \(method.entry)") }
+      if let entry = report.entry, entry != method.entry {
+        faults.append("is read as a problem of \(entry), not of \(method.entry)")
+      }
       return faults.map { Failure(self, [:], "\(path): \($0)") }
     }
   }

@@ -33,6 +33,7 @@ struct TrainingSummary {
       lines.append("")
     }
     let share = Format.percent(outcome.trainable, of: outcome.total)
+    if let memory = ProcessMemory.current { lines.append("peak memory: \(Format.bytes(memory.peak))") }
     lines.append(
       "trainable parameters: \(Format.grouped(outcome.trainable)) of \(Format.grouped(outcome.total)) (\(share))")
     return lines + whereabouts
@@ -47,7 +48,8 @@ struct TrainingSummary {
       "event": .string(outcome.end == .finished ? "finished" : "stopped"), "method": .string(session.entry.name),
       "steps": .int(outcome.steps), "before": evaluation(before), "after": evaluation(outcome.after),
       "first_loss": totals.firstLoss.map { .double($0) } ?? .null, "last_loss": totals.lastLoss.map { .double($0) } ?? .null,
-      "tokens": .int(totals.tokens), "seconds": .double(totals.seconds), "trainable": .int(outcome.trainable),
+      "tokens": .int(totals.tokens), "seconds": .double(totals.seconds),
+      "peak_rss": ProcessMemory.current.map { .int($0.peak) } ?? .null, "trainable": .int(outcome.trainable),
       "total": .int(outcome.total), "adapter": outcome.adapterPath.map { .string($0) } ?? .null,
       "model": outcome.modelPath.map { .string($0) } ?? .null, "output_dir": .string(session.file.outputDir),
       "samples": .array(

@@ -56,7 +56,12 @@ struct MergingTests {
       let sum = w[i] + (0..<3).reduce(0.0) { $0 + b[row * 3 + $1] * a[$1 * site.inputs + column] } / 3
       // No neighbour in the type is nearer.
       let error = abs(Double(stored[i]) - sum)
-      let unit: Double = switch type { case .bf16: 0x1p-8; case .f16: 0x1p-11; default: 0x1p-24 }
+      let unit: Double =
+        switch type {
+        case .bf16: 0x1p-8;
+        case .f16: 0x1p-11;
+        default: 0x1p-24
+        }
       #expect(error <= max(unit * sum.binade.magnitude, 0x1p-25) * (1 + 1e-6))
     }
   }
@@ -169,7 +174,8 @@ struct ModelWriterTests {
     try SafetensorsWriter.write(tensors, to: scratch["bare/model.safetensors"])
     try WholeFile.write(TextFile.read(model.directory.path + "/config.json"), to: scratch["bare/config.json"])
     let bare = try ModelLoader.load(scratch["bare"])
-    try ModelWriter.write(bare, replacing: ["transformer.wte.weight": bare.parameter("transformer.wte.weight")], to: scratch["out"])
+    try ModelWriter.write(
+      bare, replacing: ["transformer.wte.weight": bare.parameter("transformer.wte.weight")], to: scratch["out"])
     #expect(try ModelLoader.load(scratch["out"]).directory.tensorNames == bare.directory.tensorNames)
     #expect(logits(try ModelLoader.load(scratch["out"])) == logits(model))
   }

@@ -18,9 +18,11 @@ struct ReaderTests {
     registry = try Catalog.registry()
   }
 
-  @Test("every tensor of PEFT's files arrives, with the scale its config gives", arguments: [
-    ("llama", "llama", 4, 2.0), ("llama-rslora", "llama", 8, 16 / 8.0.squareRoot()), ("gpt2", "gpt2", 4, 2.0),
-  ])
+  @Test(
+    "every tensor of PEFT's files arrives, with the scale its config gives",
+    arguments: [
+      ("llama", "llama", 4, 2.0), ("llama-rslora", "llama", 8, 16 / 8.0.squareRoot()), ("gpt2", "gpt2", 4, 2.0),
+    ])
   func peft(_ name: String, _ family: String, _ rank: Int, _ scale: Double) throws {
     let stored = try AdapterReader.read(fixture(name), for: scratch.model(family), registry: registry)
     let file = try SafetensorsFile(fixture(name) + "/adapter_model.safetensors")
@@ -48,7 +50,9 @@ struct ReaderTests {
     for spell in spellings {
       let folder = try scratch.adapter("llama") { for i in $0.indices { $0[i].name = spell($0[i].name) } }
       let read = try AdapterReader.read(folder, for: model, registry: registry)
-      for spec in plain.adapter.layout { #expect(read.adapter.tensors[spec.key].floats == plain.adapter.tensors[spec.key].floats) }
+      for spec in plain.adapter.layout {
+        #expect(read.adapter.tensors[spec.key].floats == plain.adapter.tensors[spec.key].floats)
+      }
     }
   }
 
@@ -72,45 +76,50 @@ struct ReaderTests {
     #expect(read.adapter.parameterization.projection.scale(at: read.adapter.sites[0]) == 1.5)
   }
 
-  @Test("fields that change the forward are refused by name", arguments: [
-    ("use_dora", true, "use_dora: is not supported (it is true); merge the adapter in PEFT"),
-    ("modules_to_save", ["lm_head"], "modules_to_save: is not supported (it is [\"lm_head\"]); merge those modules into the base first"),
-    ("bias", "all", "bias: is not supported (it is \"all\"); merge the adapter in PEFT: it trained biases of the base"),
-    ("trainable_token_indices", [1], "trainable_token_indices: is not supported (it is [1]); merge the adapter in PEFT"),
-    ("target_parameters", ["x"], "target_parameters: is not supported (it is [\"x\"]); merge the adapter in PEFT"),
-    ("layer_replication", [[0, 1]], "layer_replication: is not supported (it is [[0, 1]]); merge the adapter in PEFT"),
-    ("use_qalora", true, "use_qalora: is not supported (it is true); merge the adapter in PEFT"),
-    ("alora_invocation_tokens", [3], "alora_invocation_tokens: is not supported (it is [3]); merge the adapter in PEFT"),
-    (
-      "init_lora_weights", "pissa",
-      "init_lora_weights: 'pissa' adapters belong to a base that is changed by their start, which is not rebuilt here; "
-        + "convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
-    ),
-    (
-      "init_lora_weights", "lora_ga",
-      "init_lora_weights: 'lora_ga' adapters belong to a base that is changed by their start, which cannot be known from "
-        + "these files; convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
-    ),
-    (
-      "init_lora_weights", "corda",
-      "init_lora_weights: 'corda' adapters belong to a base that is changed by their start, which cannot be known from "
-        + "these files; convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
-    ),
-    ("init_lora_weights", "magic", "init_lora_weights: \"magic\" is no start that is known; convert the adapter in PEFT"),
-    (
-      "task_type", "POETRY",
-      "task_type: is \"POETRY\"; known: CAUSAL_LM, FEATURE_EXTRACTION, QUESTION_ANS, SEQ_2_SEQ_LM, SEQ_CLS, TOKEN_CLS"
-    ),
-    (
-      "peft_type", "VERA",
-      "peft_type: 'VERA' cannot be read (without a swift_peft record these can: LORA, UNILORA); convert the adapter to LORA, "
-        + "or merge it in PEFT"
-    ),
-    ("layers_pattern", "layers", "layers_pattern: means nothing without layers_to_transform; remove it"),
-    ("target_modules", 3, "target_modules: is neither text nor a list"),
-    ("swift_peft", ["format": 9], "swift_peft: has format 9 (this version reads up to 1); use a newer version"),
-    ("rank_pattern", ["[": 4], "rank_pattern: '[' is no regular expression"),
-  ] as [(String, JSON, String)])
+  @Test(
+    "fields that change the forward are refused by name",
+    arguments: [
+      ("use_dora", true, "use_dora: is not supported (it is true); merge the adapter in PEFT"),
+      (
+        "modules_to_save", ["lm_head"],
+        "modules_to_save: is not supported (it is [\"lm_head\"]); merge those modules into the base first"
+      ),
+      ("bias", "all", "bias: is not supported (it is \"all\"); merge the adapter in PEFT: it trained biases of the base"),
+      ("trainable_token_indices", [1], "trainable_token_indices: is not supported (it is [1]); merge the adapter in PEFT"),
+      ("target_parameters", ["x"], "target_parameters: is not supported (it is [\"x\"]); merge the adapter in PEFT"),
+      ("layer_replication", [[0, 1]], "layer_replication: is not supported (it is [[0, 1]]); merge the adapter in PEFT"),
+      ("use_qalora", true, "use_qalora: is not supported (it is true); merge the adapter in PEFT"),
+      ("alora_invocation_tokens", [3], "alora_invocation_tokens: is not supported (it is [3]); merge the adapter in PEFT"),
+      (
+        "init_lora_weights", "pissa",
+        "init_lora_weights: 'pissa' adapters belong to a base that is changed by their start, which is not rebuilt here; "
+          + "convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
+      ),
+      (
+        "init_lora_weights", "lora_ga",
+        "init_lora_weights: 'lora_ga' adapters belong to a base that is changed by their start, which cannot be known from "
+          + "these files; convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
+      ),
+      (
+        "init_lora_weights", "corda",
+        "init_lora_weights: 'corda' adapters belong to a base that is changed by their start, which cannot be known from "
+          + "these files; convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
+      ),
+      ("init_lora_weights", "magic", "init_lora_weights: \"magic\" is no start that is known; convert the adapter in PEFT"),
+      (
+        "task_type", "POETRY",
+        "task_type: is \"POETRY\"; known: CAUSAL_LM, FEATURE_EXTRACTION, QUESTION_ANS, SEQ_2_SEQ_LM, SEQ_CLS, TOKEN_CLS"
+      ),
+      (
+        "peft_type", "VERA",
+        "peft_type: 'VERA' cannot be read (without a swift_peft record these can: LORA, UNILORA); convert the adapter to LORA, "
+          + "or merge it in PEFT"
+      ),
+      ("layers_pattern", "layers", "layers_pattern: means nothing without layers_to_transform; remove it"),
+      ("target_modules", 3, "target_modules: is neither text nor a list"),
+      ("swift_peft", ["format": 9], "swift_peft: has format 9 (this version reads up to 1); use a newer version"),
+      ("rank_pattern", ["[": 4], "rank_pattern: '[' is no regular expression"),
+    ] as [(String, JSON, String)])
   func refusals(_ field: String, _ value: JSON, _ said: String) throws {
     let folder = try scratch.adapter("llama", config: [field: value])
     let heard = message(scratch) { _ = try AdapterReader.read(folder, for: scratch.model("llama"), registry: registry) }
@@ -122,7 +131,7 @@ struct ReaderTests {
     let folder = try scratch.adapter("llama", config: ["r": 0])
     let heard = message(scratch) { _ = try AdapterReader.read(folder, for: scratch.model("llama"), registry: registry) }
     #expect(heard.hasPrefix("edited/adapter_config.json: "))
-    #expect(heard.contains("at least 1"))
+    #expect(heard.hasSuffix("`rank` is the integer 0, but must be an integer from 1 to 1048576"))
   }
 
   @Test("tensors that are missing, unexpected, of another shape, type or not finite")
@@ -155,7 +164,9 @@ struct ReaderTests {
       (
         "holds several adapters: a, b; save each in a directory of its own",
         { tensors in
-          for i in tensors.indices { tensors[i].name = tensors[i].name.replacing(".weight", with: i == 0 ? ".a.weight" : ".b.weight") }
+          for i in tensors.indices {
+            tensors[i].name = tensors[i].name.replacing(".weight", with: i == 0 ? ".a.weight" : ".b.weight")
+          }
         }
       ),
       (
@@ -196,7 +207,9 @@ struct ReaderTests {
     #expect(
       try said(scratch["nowhere"])
         == "nowhere: there is no such directory; give a local adapter directory; nothing is fetched over the network")
-    #expect(try said(scratch.model("llama").directory.path).hasSuffix("has no adapter_config.json (it holds a model); give an adapter directory"))
+    #expect(
+      try said(scratch.model("llama").directory.path).hasSuffix(
+        "has no adapter_config.json (it holds a model); give an adapter directory"))
     try Folder.remove(folder + "/adapter_model.safetensors")
     #expect(try said(folder) == "edited: has no adapter_model.safetensors; copy it beside adapter_config.json")
     try WholeFile.write("x", to: folder + "/adapter_model.bin")
@@ -278,14 +291,16 @@ struct PatternTests {
         + "shape [2, 64], which is rank 2 (rank_pattern gives 3); correct adapter_config.json")
   }
 
-  @Test("targets by regex, whole path, exclusion and layer", arguments: [
-    (["target_modules": ".*\\.(q_proj|v_proj)"], 4),
-    (["target_modules": ["model.layers.0.self_attn.q_proj", "v_proj"]], 3),
-    (["target_modules": ["q_proj", "v_proj", "k_proj"], "exclude_modules": ["k_proj"]], 4),
-    (["target_modules": ["q_proj", "v_proj"], "layers_to_transform": 1], 2),
-    (["target_modules": ["q_proj", "v_proj"], "layers_to_transform": [0]], 2),
-    (["target_modules": .null], 4),
-  ] as [([String: JSON], Int)])
+  @Test(
+    "targets by regex, whole path, exclusion and layer",
+    arguments: [
+      (["target_modules": ".*\\.(q_proj|v_proj)"], 4),
+      (["target_modules": ["model.layers.0.self_attn.q_proj", "v_proj"]], 3),
+      (["target_modules": ["q_proj", "v_proj", "k_proj"], "exclude_modules": ["k_proj"]], 4),
+      (["target_modules": ["q_proj", "v_proj"], "layers_to_transform": 1], 2),
+      (["target_modules": ["q_proj", "v_proj"], "layers_to_transform": [0]], 2),
+      (["target_modules": .null], 4),
+    ] as [([String: JSON], Int)])
   func targets(_ config: [String: JSON], _ count: Int) throws {
     let model = try scratch.model("llama")
     let all = try AdapterReader.read(fixture("llama"), for: model, registry: registry).adapter

@@ -19,13 +19,20 @@ struct WriterTests {
     registry = try Catalog.registry()
   }
 
-  @Test("what is written is read back bit for bit", arguments: [
-    ("lora", ["rank": .int(3), "alpha": .double(5)], false), ("rslora", ["rank": .int(5)], false),
-    ("lora", ["bias": .bool(true), "rank_pattern": .map(["q_proj": .int(2)]), "alpha_pattern": .map(["v_proj": .double(3)])], false),
-    ("lora-ga", ["rank": .int(4)], true), ("uni-lora", ["rank": .int(2)], false), ("uni-lora", ["exact_start": .bool(true)], true),
-    ("uni-lora", ["save_indices": .bool(true)], false), ("uni-lora", ["index_generator": .string("numpy"), "theta_d_length": .int(40)], false),
-    ("queryable-lora", ["rank": .int(4)], false),
-  ] as [(String, [String: OptionValue], Bool)])
+  @Test(
+    "what is written is read back bit for bit",
+    arguments: [
+      ("lora", ["rank": .int(3), "alpha": .double(5)], false), ("rslora", ["rank": .int(5)], false),
+      (
+        "lora", ["bias": .bool(true), "rank_pattern": .map(["q_proj": .int(2)]), "alpha_pattern": .map(["v_proj": .double(3)])],
+        false
+      ),
+      ("lora-ga", ["rank": .int(4)], true), ("uni-lora", ["rank": .int(2)], false),
+      ("uni-lora", ["exact_start": .bool(true)], true),
+      ("uni-lora", ["save_indices": .bool(true)], false),
+      ("uni-lora", ["index_generator": .string("numpy"), "theta_d_length": .int(40)], false),
+      ("queryable-lora", ["rank": .int(4)], false),
+    ] as [(String, [String: OptionValue], Bool)])
   func roundTrip(_ name: String, _ options: [String: OptionValue], _ hasOffset: Bool) throws {
     for family in ["llama", "gpt2"] {
       let model = try scratch.model(family)
@@ -68,7 +75,39 @@ struct WriterTests {
     )
     #expect(before.sorted == after)
     // Now the files say which base they belong to.
-    #expect(try AdapterReader.read(scratch["out"], for: model, registry: registry).notes.allSatisfy { !$0.contains("fingerprint") })
+    #expect(
+      try AdapterReader.read(scratch["out"], for: model, registry: registry).notes.allSatisfy { !$0.contains("fingerprint") })
+  }
+
+  @Test("index lists stay integers, and tensors that follow from others stay beside them")
+  func indices() throws {
+    let model = try scratch.model("llama")
+    let entry = try registry.entry("uni-lora", overriding: ["save_indices": .bool(true), "index_generator": .string("numpy")])
+    let adapter = try drawn(entry, registry, on: model.sites("q_proj"))
+    try AdapterWriter.write(adapter, entry: entry, registry: registry, model: model, to: scratch["first"])
+    // PEFT keeps the norms by entry as well.
+    let first = try SafetensorsFile(scratch["first/adapter_model.safetensors"])
+    let scales = first.tensors.filter { $0.name.contains("indices") }.map {
+      SafetensorsWriter.Tensor(
+        name: $0.name.replacing("indices", with: "scales"), shape: $0.shape, floats: [Float](repeating: 0.5, count: $0.count))
+    }
+    try Folder.create(scratch["peft"])
+    try SafetensorsWriter.write(
+      first.tensors.map { .init(copying: $0, of: first) } + scales, to: scratch["peft/adapter_model.safetensors"])
+    let members = try #require(TextFile.readJSON(scratch["first/adapter_config.json"]).members).filter { $0.key != "swift_peft" }
+    try WholeFile.write(JSON.object(members).text(), to: scratch["peft/adapter_config.json"])
+
+    let read = try AdapterReader.read(scratch["peft"], for: model, registry: registry)
+    #expect(logits(model, read.adapter) == logits(model, adapter))
+    try AdapterWriter.write(
+      read.adapter, entry: read.entry, registry: registry, model: model, origin: read.origin, to: scratch["second"])
+    let (old, new) = (
+      try SafetensorsFile(scratch["peft/adapter_model.safetensors"]),
+      try SafetensorsFile(scratch["second/adapter_model.safetensors"])
+    )
+    #expect(old.tensors.map(\.name) == new.tensors.map(\.name))
+    for tensor in old.tensors { #expect(try Array(old.bytes(of: tensor.name)) == Array(new.bytes(of: tensor.name))) }
+    #expect(new.tensors.count { $0.dtype == .i64 } == 4)
   }
 
   @Test("the config has PEFT's fields, sorted and indented by two")
@@ -111,11 +150,13 @@ struct WriterTests {
     }
   }
 
-  @Test("PEFT is given a type it refuses where it would compute something else", arguments: [
-    ("lora-ga", [:], true, "LORA_GA"), ("lora", [:], true, "SWIFT_LORA"), ("uni-lora", [:], false, "SWIFT_UNILORA"),
-    ("queryable-lora", ["rank": .int(4)], false, "QUERYABLE_LORA"),
-    ("uni-lora", ["index_generator": .string("numpy")], false, "UNILORA"),
-  ] as [(String, [String: OptionValue], Bool, String)])
+  @Test(
+    "PEFT is given a type it refuses where it would compute something else",
+    arguments: [
+      ("lora-ga", [:], true, "LORA_GA"), ("lora", [:], true, "SWIFT_LORA"), ("uni-lora", [:], false, "SWIFT_UNILORA"),
+      ("queryable-lora", ["rank": .int(4)], false, "QUERYABLE_LORA"),
+      ("uni-lora", ["index_generator": .string("numpy")], false, "UNILORA"),
+    ] as [(String, [String: OptionValue], Bool, String)])
   func types(_ name: String, _ options: [String: OptionValue], _ hasOffset: Bool, _ type: String) throws {
     let model = try scratch.model("llama")
     let entry = try registry.entry(name, overriding: options)

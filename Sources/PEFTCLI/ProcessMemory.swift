@@ -1,0 +1,42 @@
+import Files
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// What the system says of this process's memory, in bytes.
+struct ProcessMemory {
+  /// Pages of its own, and pages of mapped files.
+  var anonymous: Int
+  var mapped: Int
+  /// The most that ever was resident.
+  var peak: Int
+
+  /// Nil where the system does not tell.
+  static var current: ProcessMemory? {
+    guard let values = kibibytes("/proc/self/status"), let anonymous = values["RssAnon"], let peak = values["VmHWM"] else { return nil }
+    return ProcessMemory(
+      anonymous: anonymous << 10, mapped: ((values["RssFile"] ?? 0) + (values["RssShmem"] ?? 0)) << 10, peak: peak << 10)
+  }
+
+  /// Memory that could be used without swapping; nil where the system does not tell.
+  static var available: Int? { kibibytes("/proc/meminfo")?["MemAvailable"].map { $0 << 10 } }
+
+  /// The lines `Name:  123 kB` of a file in /proc, which tells no size and so cannot be mapped.
+  private static func kibibytes(_ path: String) -> [String: Int]? {
+    guard let file = fopen(path, "r") else { return nil }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 16)
+    let count = fread(&bytes, 1, bytes.count, file)
+    var values: [String: Int] = [:]
+    for line in String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n") {
+      let parts = line.split(separator: ":", maxSplits: 1)
+      guard parts.count == 2, let number = parts[1].split(whereSeparator: { $0 == " " || $0 == "\t" }).first.flatMap({ Int($0) })
+      else { continue }
+      values[String(parts[0])] = number
+    }
+    return values
+  }
+}
