@@ -134,5 +134,4 @@ public enum CPU {
     return unsafeBitCast(address, to: (@convention(c) () -> Void).self)
   }
 
-  
 }

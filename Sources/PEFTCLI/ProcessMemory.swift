@@ -16,7 +16,8 @@ struct ProcessMemory {
 
   /// Nil where the system does not tell.
   static var current: ProcessMemory? {
-    guard let values = kibibytes("/proc/self/status"), let anonymous = values["RssAnon"], let peak = values["VmHWM"] else { return nil }
+    guard let values = kibibytes("/proc/self/status"), let anonymous = values["RssAnon"], let peak = values["VmHWM"]
+    else { return nil }
     return ProcessMemory(
       anonymous: anonymous << 10, mapped: ((values["RssFile"] ?? 0) + (values["RssShmem"] ?? 0)) << 10, peak: peak << 10)
   }

@@ -26,7 +26,8 @@ public struct Moment: Sendable {
 
   /// The stream of draws for `purpose` at `site`: a function of seed, step, micro-batch, purpose and site.
   public func random(_ purpose: String, _ site: SiteID? = nil) -> Philox {
-    var stream = Philox(key: seed).stream(UInt64(bitPattern: Int64(step))).stream(UInt64(bitPattern: Int64(microBatch))).stream(purpose)
+    var stream = Philox(key: seed).stream(UInt64(bitPattern: Int64(step))).stream(UInt64(bitPattern: Int64(microBatch))).stream(
+      purpose)
     if let site { stream = stream.stream(site.path) }
     return stream
   }

@@ -162,9 +162,11 @@ extension OptionSpec.Kind {
   public var text: String {
     switch self {
     case .integer(let range):
-      range.upperBound == .max ? "an integer of at least \(range.lowerBound)" : "an integer from \(range.lowerBound) to \(range.upperBound)"
+      range.upperBound == .max
+        ? "an integer of at least \(range.lowerBound)" : "an integer from \(range.lowerBound) to \(range.upperBound)"
     case .number(let range, let aboveLower, let belowUpper):
-      switch (range.lowerBound.isFinite && range.lowerBound > -.greatestFiniteMagnitude, range.upperBound < .greatestFiniteMagnitude) {
+      let unbounded = Double.greatestFiniteMagnitude
+      switch (range.lowerBound > -unbounded, range.upperBound < unbounded) {
       case (false, false): "a finite number"
       case (true, false): "a number \(aboveLower ? "above" : "of at least") \(range.lowerBound)"
       case (_, true): "a number in \(aboveLower ? "(" : "[")\(range.lowerBound), \(range.upperBound)\(belowUpper ? ")" : "]")"

@@ -84,6 +84,8 @@ public struct AxisRegistry: Sendable {
 extension Plugin {
   static let kernel = Plugin(
     "kernel",
-    projections: [AxisDefinition("none", "no adapter: the base's own tensors are trained") { (_) throws(Refusal) in NoProjection() }],
+    projections: [
+      AxisDefinition("none", "no adapter: the base's own tensors are trained") { (_) throws(Refusal) in NoProjection() }
+    ],
     inits: [AxisDefinition("fill", "every tensor as its layout says") { (_) throws(Refusal) in FillStart() }])
 }

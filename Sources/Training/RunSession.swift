@@ -107,7 +107,8 @@ public struct RunSession: Sendable {
     let path = Folder.join(model.directory.path, "tokenizer.json")
     guard Folder.isFile(path) else {
       throw FileError(
-        .missing, path, "is missing: text cannot be turned into tokens", remedy: "copy the tokenizer.json that belongs to the model")
+        .missing, path, "is missing: text cannot be turned into tokens",
+        remedy: "copy the tokenizer.json that belongs to the model")
     }
     let json = try TextFile.readJSON(path)
     let tokenizer: Tokenizer

@@ -197,7 +197,9 @@ private typealias Rows1<T> = (UnsafeMutablePointer<T>?, UnsafePointer<T>?, Unsaf
       // Half of them near the f16 range, with few low bits so that ties occur.
       return i % 2 == 0 ? Float(bitPattern: bits) : Float(bitPattern: (bits & 0x8FFF_F000) &+ 0x3000_0000 &+ (bits & 1))
     }
-    x += [65504, 65519.996, 65520, 65536, 1e9, .infinity, -.infinity, .nan, -.nan, 5.96e-8, 2.98e-8, 2.9802322e-8, 6.1e-5, 0, -0.0]
+    x += [
+      65504, 65519.996, 65520, 65536, 1e9, .infinity, -.infinity, .nan, -.nan, 5.96e-8, 2.98e-8, 2.9802322e-8, 6.1e-5, 0, -0.0,
+    ]
     y = [UInt16](repeating: 0, count: x.count)
     f32_to_f16(&y, x, x.count)
     let wrong = zip(y, x).filter { h, f in
@@ -209,7 +211,8 @@ private typealias Rows1<T> = (UnsafeMutablePointer<T>?, UnsafePointer<T>?, Unsaf
 
   @Test(arguments: lengths) func tails(n: Int) {
     let x = values(n, seed: 61)
-    var h = [UInt16](repeating: 7, count: n + 1), y = [Float](repeating: 7, count: n + 1), d = [Double](repeating: 7, count: n + 1)
+    var h = [UInt16](repeating: 7, count: n + 1), y = [Float](repeating: 7, count: n + 1),
+      d = [Double](repeating: 7, count: n + 1)
     f32_to_bf16(&h, x, n)
     bf16_to_f32(&y, h, n)
     #expect(h[n] == 7 && y[n] == 7 && zip(y, x).allSatisfy { abs($0 - $1) <= abs($1) / 256 })
