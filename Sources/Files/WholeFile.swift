@@ -26,6 +26,8 @@ public final class WholeFile {
     let (folder, name) = Folder.split(path)
     guard !["", ".", ".."].contains(name), !path.hasSuffix("/") else { throw FileError(.cannotCreate, path, "names no file") }
     guard !Folder.isFolder(path) else { throw FileError(.cannotCreate, path, "is a folder, not a file") }
+    // A device or a pipe would be replaced by the rename, not written to.
+    guard !Folder.exists(path) || Folder.isFile(path) else { throw FileError(.cannotCreate, path, "is no ordinary file") }
     self.path = path
     partial = Folder.join(folder, partialName(name))
     do throws(FileError) {
