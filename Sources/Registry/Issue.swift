@@ -9,6 +9,8 @@ public struct Issue: Sendable, Hashable, CustomStringConvertible {
     case configuration
     /// What the file names does not exist (66).
     case missing
+    /// What the file names is not what it has to be (65).
+    case badData
   }
 
   public var kind: Kind
@@ -39,8 +41,11 @@ public struct ConfigurationErrors: Error, Sendable, Hashable, CustomStringConver
 
   public init(_ issues: [Issue]) { self.issues = issues }
 
-  /// Missing inputs only, or anything else beside them.
-  public var kind: Issue.Kind { issues.allSatisfy { $0.kind == .missing } ? .missing : .configuration }
+  /// That of all issues where they have one, else `.configuration`.
+  public var kind: Issue.Kind {
+    guard let first = issues.first, issues.allSatisfy({ $0.kind == first.kind }) else { return .configuration }
+    return first.kind
+  }
 
   /// One line an issue.
   public var description: String { issues.map(\.description).joined(separator: "\n") }
@@ -65,6 +70,10 @@ struct IssueLog {
     }
     throw ConfigurationErrors(order.map(\.element))
   }
+}
+
+extension Issue.Kind {
+  init(_ kind: FileError.Kind) { self = kind == .badData ? .badData : .missing }
 }
 
 extension FileError {
