@@ -17,9 +17,11 @@ final class MetricsLog {
     self.path = path
     var kept: [String] = []
     if step > 0, Folder.isFile(path) {
-      for line in try TextFile.read(path).split(separator: "\n") {
-        guard let json = try? JSON(parsing: String(line)), let at = json["step"]?.int, at <= step else { continue }
-        kept.append(String(line))
+      var lines = try LineReader(path)
+      while let line = try lines.next() {
+        // A line that a crash cut short is dropped, too.
+        guard let at = (try? JSON(parsing: line.bytes))?["step"]?.int, at <= step else { continue }
+        kept.append(String(decoding: line.bytes, as: UTF8.self))
       }
     }
     try WholeFile.write(kept.map { $0 + "\n" }.joined(), to: path)
