@@ -35,7 +35,7 @@ extension Tensor {
 
   /// This value as the result of an operation on `inputs`. Without history among them nothing is kept.
   ///
-  /// `backward` must hold on to `source` of its inputs rather than to tensors whose values it does not need.
+  /// `backward` must hold on to the `node` of its inputs rather than to tensors whose values it does not need.
   func recorded(_ inputs: [Tensor], _ backward: @escaping Node.Backward) -> Tensor {
     let sources = inputs.compactMap(\.node)
     guard !sources.isEmpty else { return self }
@@ -57,9 +57,11 @@ final class Gradients {
   /// Adds `value` to the gradient of `node`; nothing where `node` is nil.
   func add(_ node: Node?, _ value: @autoclosure () -> Tensor) {
     guard let node else { return }
-    let value = value()
+    var value = value()
     assert(value.count == node.shape.reduce(1, *), "gradient \(value.shape) for a value of shape \(node.shape)")
     guard node.gradient != nil else {
+      // What leaves is the caller's, to scale in place perhaps: it must not be another leaf's gradient as well.
+      if node.isLeaf, !value.isUnique { value = value.copied() }
       node.gradient = Tensor(shape: node.shape, scalar: value.scalar, storage: value.storage, offset: value.offset)
       return
     }
