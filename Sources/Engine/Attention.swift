@@ -165,7 +165,7 @@ struct AttentionBlock {
     let p = Tensor(uninitialized: [queries.count, keys.count], q.scalar)
     BLAS.multiply(
       q.scalar, queries.count, keys.count, shape.width, query(q, shape), key(k, shape).transpose, into: p.address(),
-      stride: keys.count, parallel: false)
+      stride: keys.count, threads: 1)
     let first = queries.lowerBound - sequence.lowerBound
     func soften(_ allowed: UnsafePointer<UInt8>?) {
       switch p.scalar {
@@ -197,7 +197,7 @@ struct AttentionBlock {
   func output(_ p: Tensor, _ v: Tensor, _ y: Tensor, _ shape: AttentionShape) {
     BLAS.multiply(
       y.scalar, queries.count, shape.width, keys.count, p.operand, key(v, shape),
-      into: y.address(queries.lowerBound * y.columns + head * shape.width), stride: y.columns, parallel: false)
+      into: y.address(queries.lowerBound * y.columns + head * shape.width), stride: y.columns, threads: 1)
   }
 
   func backward(
@@ -209,10 +209,10 @@ struct AttentionBlock {
     let (n, m, d) = (queries.count, keys.count, shape.width)
     BLAS.multiply(
       q.scalar, m, d, n, used.operand.transpose, query(dy, shape), beta: 1,
-      into: dv.address(keys.lowerBound * dv.columns + group * d), stride: dv.columns, parallel: false)
+      into: dv.address(keys.lowerBound * dv.columns + group * d), stride: dv.columns, threads: 1)
     var ds = Tensor(uninitialized: [n, m], q.scalar)
     BLAS.multiply(
-      q.scalar, n, m, d, query(dy, shape), key(v, shape).transpose, into: ds.address(), stride: m, parallel: false)
+      q.scalar, n, m, d, query(dy, shape), key(v, shape).transpose, into: ds.address(), stride: m, threads: 1)
     ds = dropped(ds, dropout, index)
     let first = queries.lowerBound - sequence.lowerBound
     switch ds.scalar {
@@ -225,9 +225,9 @@ struct AttentionBlock {
     }
     BLAS.multiply(
       q.scalar, n, d, m, ds.operand, key(k, shape), into: dq.address(queries.lowerBound * dq.columns + head * d),
-      stride: dq.columns, parallel: false)
+      stride: dq.columns, threads: 1)
     BLAS.multiply(
       q.scalar, m, d, n, ds.operand.transpose, query(q, shape), beta: 1,
-      into: dk.address(keys.lowerBound * dk.columns + group * d), stride: dk.columns, parallel: false)
+      into: dk.address(keys.lowerBound * dk.columns + group * d), stride: dk.columns, threads: 1)
   }
 }
