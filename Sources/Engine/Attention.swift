@@ -53,7 +53,12 @@ extension Tensor {
   ///
   /// `cosine`, `sine` are [positions, width/2].
   public func rotary(_ cosine: Tensor, _ sine: Tensor, _ positions: [Int32], width: Int) -> Tensor {
-    precondition(columns % width == 0 && positions.count == rows)
+    precondition(
+      columns % width == 0 && cosine.columns * 2 == width && sine.shape == cosine.shape && cosine.scalar == scalar,
+      "rotary: angles of \(cosine.shape) for heads of \(width) in \(shape)")
+    precondition(
+      positions.count == rows && positions.allSatisfy { $0 >= 0 && $0 < cosine.rows },
+      "rotary: \(rows) rows at positions outside 0..<\(cosine.rows)")
     func turned(_ x: Tensor, _ sign: Double) -> Tensor {
       let y = Tensor(uninitialized: x.shape, x.scalar)
       let d = x.columns
@@ -80,7 +85,10 @@ extension Tensor {
   public static func attention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, _ rows: RowLayout, _ shape: AttentionShape, dropout: (p: Double, Philox)? = nil
   ) -> Tensor {
-    precondition(q.rows == rows.count && k.rows == rows.count && v.rows == rows.count)
+    let (queries, keys) = ([rows.count, shape.heads * shape.width], [rows.count, shape.groups * shape.width])
+    precondition(
+      q.shape == queries && k.shape == keys && v.shape == keys && q.scalar == k.scalar && q.scalar == v.scalar,
+      "attention of \(q.shape) over \(k.shape) and \(v.shape), not \(queries) over \(keys)")
     let y = Tensor(uninitialized: q.shape, q.scalar)
     let blocks = AttentionBlock.all(rows, shape)
     Threads.each(blocks.count) { index in

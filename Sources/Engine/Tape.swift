@@ -37,7 +37,12 @@ extension Tensor {
   ///
   /// `backward` must hold on to the `node` of its inputs rather than to tensors whose values it does not need.
   func recorded(_ inputs: [Tensor], _ backward: @escaping Node.Backward) -> Tensor {
-    let sources = inputs.compactMap(\.node)
+    recorded(from: inputs.map(\.node), backward)
+  }
+
+  /// The same for inputs of which only the history is left.
+  func recorded(from nodes: [Node?], _ backward: @escaping Node.Backward) -> Tensor {
+    let sources = nodes.compactMap(\.self)
     guard !sources.isEmpty else { return self }
     var result = self
     result.node = Node(shape: shape, scalar: scalar, sources: sources, backward: backward)
