@@ -19,6 +19,13 @@ struct PEFTPatterns {
       notes.append(
         "alpha_pattern: \(matching.sorted().joined(separator: ", ")) all match \(site.id); the longest, \(longest), is used")
     }
+    if case .map(let table)? = options["alpha_pattern"] {
+      // PEFT lets a pattern match nothing; one of a run file must match.
+      let used = Set(sites.flatMap(alphas))
+      let unused = table.keys.filter { !used.contains($0) }.sorted()
+      if !unused.isEmpty { notes.append("alpha_pattern: \(unused.joined(separator: ", ")) match no adapted site") }
+      options["alpha_pattern"] = .map(table.filter { used.contains($0.key) })
+    }
     guard case .map(let patterns)? = options["rank_pattern"], !patterns.isEmpty else { return }
     let factors = Set(sites.map { AdapterNames.canonical(TensorKey("lora_A.weight", $0.id)) })
     let (found, _) = try AdapterNames.matched(folder.weights.tensors.map(\.name), with: factors, path: folder.weights.path)

@@ -50,6 +50,11 @@ public struct LowRank: Projection {
   }
 
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
+    for (name, patterns) in [("rank_pattern", rankPattern), ("alpha_pattern", alphaPattern)] {
+      if let pattern = patterns.unmatched(by: sites) {
+        throw Refusal("\(name): '\(pattern)' matches no adapted site", remedy: "correct or remove it")
+      }
+    }
     var specs: [TensorSpec] = []
     for site in sites {
       if let value = rankPattern[site.id], !LowRank.ranks.contains(Int(exactly: value) ?? 0) {
@@ -103,6 +108,11 @@ public struct SitePatterns: Sendable {
     let value = entries.first { matches($0.pattern, site.path) }?.value
     found.entries.withLock { $0[site.path] = .some(value) }
     return value
+  }
+
+  /// The first pattern that no site has, in the order of the alphabet.
+  func unmatched(by sites: [Site]) -> String? {
+    entries.map(\.pattern).sorted().first { pattern in !sites.contains { matches(pattern, $0.id.path) } }
   }
 
   /// `^(.*\.)?(pattern)$`, as PEFT reads a pattern.

@@ -23,7 +23,8 @@ public enum Checkpoint {
     try SafetensorsWriter.write(tensors, to: Folder.join(target.partial, "state.safetensors"))
     let counters = trainer.state.counters.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .int($0.value)) }
     let state: JSON = [
-      "step": .int(trainer.step), "seed": .string(String(trainer.seed)), "optimizer": .object(counters),
+      "step": .int(trainer.step), "steps": .int(trainer.schedule.total), "seed": .string(String(trainer.seed)),
+      "optimizer": .object(counters),
       "inputs": .object(try trainer.inputDigests().map { .init($0.name, .string($0.digest)) }),
     ]
     try WholeFile.write(state.text(indented: true) + "\n", to: Folder.join(target.partial, "state.json"))
@@ -41,6 +42,14 @@ public enum Checkpoint {
 
   /// Removes every checkpoint of a run.
   static func removeAll(in run: String) throws(FileError) { try Folder.remove(Folder.join(run, folderName)) }
+
+  /// Whether a checkpoint is a run's last: nothing is left to go on with.
+  public static func isLast(_ folder: String) -> Bool {
+    guard let state = try? TextFile.readJSON(Folder.join(folder, "state.json")), let step = state["step"]?.int,
+      let steps = state["steps"]?.int
+    else { return false }
+    return step >= steps
+  }
 
   /// A checkpoint's tensors and counters.
   struct Contents {
@@ -112,7 +121,7 @@ extension Trainer {
     guard contents.seed == seed else {
       throw Refusal("the checkpoint was made with seed \(contents.seed), but the run file says \(seed)")
     }
-    for (name, digest) in try inputDigests() where contents.inputs[name] != digest {
+    for (name, digest) in try inputDigests() where contents.inputs[name].map({ $0 != digest }) == true {
       throw Refusal(
         "the \(name) changed since the checkpoint \(folder) was made", remedy: "restore it as it was, or start a new run")
     }

@@ -1,20 +1,12 @@
 import Files
 import JSON
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// `metrics.jsonl`: one line for each optimizer step, and one for each evaluation.
 final class MetricsLog {
-  let path: String
-  private let file: Int32
+  private let file: AppendingFile
 
   /// Opens the log for appending. Lines of steps after `step` are dropped: a resumed run writes them again.
   init(_ path: String, keepingUpTo step: Int) throws(FileError) {
-    self.path = path
     var kept: [String] = []
     if step > 0, Folder.isFile(path) {
       var lines = try LineReader(path)
@@ -25,19 +17,8 @@ final class MetricsLog {
       }
     }
     try WholeFile.write(kept.map { $0 + "\n" }.joined(), to: path)
-    file = open(path, O_WRONLY | O_APPEND)
-    guard file >= 0 else {
-      throw FileError(.cannotCreate, path, "cannot be opened for writing", cause: String(cString: strerror(errno)))
-    }
+    file = try AppendingFile(path)
   }
 
-  deinit { close(file) }
-
-  func append(_ line: JSON) throws(FileError) {
-    let text = line.text() + "\n"
-    let written = text.utf8CString.withUnsafeBytes { write(file, $0.baseAddress, text.utf8.count) }
-    guard written == text.utf8.count else {
-      throw FileError(.io, path, "a line could not be written", cause: String(cString: strerror(errno)))
-    }
-  }
+  func append(_ line: JSON) throws(FileError) { try file.append(line: line.text()) }
 }

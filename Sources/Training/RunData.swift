@@ -21,17 +21,21 @@ struct RunData {
     let positions = model.maximumPositions
     limit = min(file.data.maxSeqLen ?? positions, positions)
     if let asked = file.data.maxSeqLen, asked > positions {
-      throw Refusal(
-        "data.max_seq_len is \(asked), but \(file.baseModel) has \(positions) positions", remedy: "use at most \(positions)")
+      throw file.fault(
+        Refusal(
+          "data.max_seq_len is \(asked), but \(file.baseModel) has \(positions) positions", remedy: "use at most \(positions)"),
+        at: "data.max_seq_len")
     }
     let valid = file.data.valid
     if file.data.train != nil || valid.map(TokenFile.isNamed) == false { tokenizer = try RunSession.tokenizer(of: model) }
     if let path = file.data.tokens {
       let tokens = try tokens(path)
       guard tokens.batchSize == file.batchSize * file.gradientAccumulation else {
-        throw Refusal(
-          "\(path) holds batches of \(tokens.batchSize), but batch_size · gradient_accumulation is "
-            + "\(file.batchSize * file.gradientAccumulation)", remedy: "make them equal")
+        throw file.fault(
+          Refusal(
+            "\(path) holds batches of \(tokens.batchSize), but batch_size · gradient_accumulation is "
+              + "\(file.batchSize * file.gradientAccumulation)", remedy: "make them equal"),
+          at: "batch_size")
       }
       training = tokens.examples
     }
@@ -43,7 +47,8 @@ struct RunData {
     let tokens = try TokenFile.read(path, vocabulary: model.vocabularySize)
     if let length = tokens.examples.first?.ids.count, length > model.maximumPositions {
       throw FileError(
-        .badData, path, "holds sequences of \(length) ids, but the model has \(model.maximumPositions) positions")
+        .badData, path, "holds sequences of \(length) ids, but the model has \(model.maximumPositions) positions",
+        remedy: "make the file with shorter sequences")
     }
     return tokens
   }

@@ -44,7 +44,7 @@ public struct RunSession: Sendable {
       packedLength: file.data.packing ? data.limit : nil, shuffles: !isOrdered, seed: file.seed)
     let (whole, isTooMany) = (file.epochs ?? 1).multipliedReportingOverflow(by: batches.stepsPerEpoch)
     guard !isTooMany else {
-      throw Refusal("epochs: \(file.epochs ?? 1) passes of \(batches.stepsPerEpoch) steps are more than can be counted")
+      throw file.fault(Refusal("so many passes of \(batches.stepsPerEpoch) steps are more than can be counted"), at: "epochs")
     }
     steps = file.steps ?? whole
     if isOrdered, file.data.tokens != nil, steps > batches.stepsPerEpoch {
@@ -55,13 +55,13 @@ public struct RunSession: Sendable {
       given = stored
       entry = stored.entry
       sites = stored.adapter.sites
-      parameterization = try registry.assemble(stored.entry)
+      parameterization = try Self.told(of: file, at: "init_adapter") { try registry.assemble(stored.entry) }
       notes += stored.notes
     } else {
       guard let method = file.method else { throw Refusal("the run file names neither method nor init_adapter") }
       given = nil
       entry = method
-      parameterization = try registry.assemble(method)
+      parameterization = try Self.told(of: file, at: "method") { try registry.assemble(method) }
       sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.sites)
     }
     self.notes = notes
@@ -101,7 +101,9 @@ public struct RunSession: Sendable {
   /// The adapter at step 0: the given one, or one started as the method says.
   public func startedAdapter() throws -> Adapter {
     if let given { return given.adapter }
-    return try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed)
+    return try Self.told(of: file, at: "method") {
+      try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed)
+    }
   }
 
   /// A trainer at step 0.
@@ -112,7 +114,9 @@ public struct RunSession: Sendable {
         remedy: "known: " + registry.axes.optimizers.keys.sorted().joined(separator: ", "))
     }
     let settings = file.optimizer
-    let rule = try optimizer.make(Options(settings.options, checkedBy: optimizer.options))
+    let rule = try Self.told(of: file, at: "optimizer.name") {
+      try optimizer.make(Options(settings.options, checkedBy: optimizer.options))
+    }
     let schedule = Schedule(
       Schedule.Shape(rawValue: settings.schedule.rawValue) ?? .constant, warmup: settings.warmupSteps(of: steps),
       total: steps, floor: settings.minLRRatio)
@@ -123,6 +127,11 @@ public struct RunSession: Sendable {
 }
 
 extension RunSession {
+  /// What `body` refuses, at the place of the key that asked for it.
+  private static func told<Value>(of file: RunFile, at key: String, _ body: () throws -> Value) throws -> Value {
+    do { return try body() } catch let refusal as Refusal { throw file.fault(refusal, at: key) }
+  }
+
   /// Writes the adapter as the run leaves it.
   public func write(_ adapter: Adapter, to path: String) throws {
     try AdapterWriter.write(

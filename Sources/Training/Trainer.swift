@@ -103,7 +103,7 @@ public final class Trainer {
       let run = ModelRun(pass: pass, attachment: attachment, trained: base)
       let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
       loss += part.item
-      guard loss.isFinite else { throw fault("the loss", loss, at: step + 1) }
+      guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(loss); \(suspicion)") }
       // A method's own terms are means over the pass, which counts by its share of the step's learned tokens.
       let share = Double(batch.labelCount) / Double(labels)
       let objective = pass.penalties.reduce(part) { $0 + $1 * share }
@@ -133,7 +133,7 @@ public final class Trainer {
     for (parameter, gradient) in zip(parameters, gradients) {
       let squares = gradient.sumOfSquares
       guard squares.isFinite else {
-        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite")
+        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite; \(suspicion)")
       }
       total += squares
     }
@@ -147,20 +147,10 @@ public final class Trainer {
   /// Mean loss per learned token of `examples` under the parameters as they are; one that is not finite is an error.
   public func evaluate(_ examples: [Example], tokensPerBatch: Int = 2048) throws(TrainingError) -> Evaluation {
     let result = Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
-    guard result.loss.isFinite else { throw fault("the evaluation loss", result.loss, at: step) }
+    guard result.loss.isFinite else {
+      throw TrainingError(step: step, message: "the evaluation loss is \(result.loss); \(suspicion)")
+    }
     return result
-  }
-
-  /// Says which tensor a loss that is not finite comes from: the first that holds such values itself.
-  private func fault(_ what: String, _ loss: Double, at step: Int) -> TrainingError {
-    let trained = parameters.first { !$0.value.isFinite }?.name
-    let trainedNames = Set(baseNames)
-    let frozen = model.parameters.first { !trainedNames.contains($0.name) && !model.parameter($0.name).isFinite }?.name
-    let reason =
-      trained.map { "\($0), which is trained, holds values that are not finite; lower the learning rate" }
-      ?? frozen.map { "\($0) of the base holds values that are not finite" }
-      ?? "every tensor is finite, so an activation overflowed; lower the learning rate"
-    return TrainingError(step: step, message: "\(what) is \(loss): \(reason)")
   }
 
   /// Puts the trainer where a checkpoint left off. Refuses what does not fit.

@@ -86,11 +86,12 @@ public actor TrainingRun {
     }
     if trainer.step == 0 { before = try evaluate() }
     var after = before
-    // A run that was stopped behind its last step has that evaluation in its log.
+    // A run whose steps are all done has that evaluation in its log.
     if resumes, trainer.step == session.steps, !session.validation.isEmpty { after = try trainer.evaluate(session.validation) }
     var end = TrainingOutcome.End.finished
     var savedAt = trainer.step
     func save() throws {
+      try trainer.checkFinite()
       try Checkpoint.write(trainer, to: output)
       savedAt = trainer.step
       progress(.saved(step: trainer.step, path: Folder.join(output, Checkpoint.folderName)))
@@ -114,8 +115,6 @@ public actor TrainingRun {
       if isLast || file.evalEvery.map({ trainer.step % $0 == 0 }) == true { after = try evaluate() }
       if !isLast, file.saveEvery.map({ trainer.step % $0 == 0 }) == true { try save() }
     }
-    // Whoever stopped the run behind its last step is told so, too: `resume` writes what is left.
-    if Task.isCancelled { end = .stopped }
     if end == .stopped || savedAt != trainer.step { try save() }
     var outcome = TrainingOutcome(
       end: end, steps: trainer.step, before: before, after: after, trainable: trainer.trainableCount, total: total,
@@ -131,6 +130,8 @@ public actor TrainingRun {
       try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: path)
       outcome.modelPath = path
     }
+    // Whoever stopped the run behind its last step is told so, although nothing is left to do.
+    if Task.isCancelled { outcome.end = .stopped }
     return outcome
   }
 }

@@ -268,12 +268,14 @@ struct PatternTests {
     let folder = try scratch.adapter(
       "llama",
       config: [
-        "rank_pattern": ["q_proj": 4, "1.self_attn.q_proj": 2], "alpha_pattern": ["q_proj": 4, "layers.1.self_attn.q_proj": 6],
+        "rank_pattern": ["q_proj": 4, "1.self_attn.q_proj": 2],
+        "alpha_pattern": ["q_proj": 4, "layers.1.self_attn.q_proj": 6, "fc": 9],
       ], cut)
     let read = try AdapterReader.read(folder, for: scratch.model("llama"), registry: registry)
     let scales = Dictionary(
       uniqueKeysWithValues: read.adapter.sites.map { ($0.id.path, read.adapter.parameterization.projection.scale(at: $0)) })
     #expect(scales["model.layers.0.self_attn.q_proj"] == 1)
+    #expect(read.notes.contains("alpha_pattern: fc match no adapted site"))
     #expect(scales["model.layers.1.self_attn.q_proj"] == 3)
     #expect(scales["model.layers.1.self_attn.v_proj"] == 2)
     #expect(

@@ -42,9 +42,6 @@ import Testing
     #expect(write(scratch.path) == "DIR: is a folder, not a file")
     #expect(write(scratch["f/"]) == "f/: names no file")
     #expect(write("") == ": names no file")
-    #expect(mkfifo(scratch["pipe"], 0o666) == 0)
-    #expect(write(scratch["pipe"]) == "pipe: is no ordinary file")
-    try Folder.remove(scratch["pipe"])
     #expect(write(scratch["a\0b"]) == "a\\u{0}b: is no path")
     #expect(try scratch.names() == [])
   }

@@ -51,6 +51,12 @@ struct LowRankTests {
     }
   }
 
+  @Test func patternsThatMatchNothingAreRefused() {
+    let misspelt = LowRank(rank: 4, alpha: 4, alphaPattern: SitePatterns(["site": 2, "sight": 3]))
+    let error = #expect(throws: Refusal.self) { try misspelt.layout(of: [site]) }
+    #expect(error?.reason == "alpha_pattern: 'sight' matches no adapted site")
+  }
+
   @Test func counts() throws {
     let square = Site(id: SiteID("square"), outputs: 4096, inputs: 4096)
     let layout = try LowRank(rank: 8, alpha: 8).layout(of: [square])
