@@ -126,6 +126,7 @@ import Testing
     let page = await scratch.peft("methods", "tiny", "--methods", "@mine")
     #expect(page.printed.contains("trained: factor-b"))
     try await scratch.expectRefusal(
-      "train", "@run.yaml", status: .configuration, "run.yaml:2:9: there is no method `tiny`; did you mean `lora`?")
+      "train", "@run.yaml", status: .configuration,
+      "run.yaml:2:9: there is no method `tiny`; known: full, lora, lora-ga, queryable-lora, rslora, uni-lora")
   }
 }
