@@ -85,13 +85,17 @@ void FN(layernorm_weight_grad_acc)(T *dw, T *db, const T *x, const T *mean, cons
 
 static void FN(softmax_row)(T *s, size_t cols, size_t lo, size_t hi, T scale, const uint8_t *allowed) {
   T top = -(T)INFINITY, total = 0;
-  COLS if (j >= lo && j < hi && (!allowed || allowed[j])) top = M(fmax)(top, s[j] * scale);
+  int sees_any = 0;
+  COLS if (j >= lo && j < hi && (!allowed || allowed[j])) {
+    sees_any = 1;
+    top = M(fmax)(top, s[j] * scale);
+  }
   COLS {
-    const int seen = j >= lo && j < hi && (!allowed || allowed[j]) && top != -(T)INFINITY;
+    const int seen = j >= lo && j < hi && (!allowed || allowed[j]);
     s[j] = seen ? M(exp)(s[j] * scale - top) : 0;
     total += s[j];
   }
-  if (top != -(T)INFINITY) COLS s[j] /= total;
+  if (sees_any) COLS s[j] /= total;
 }
 
 static void FN(softmax_backward_row)(T *d, const T *p, size_t cols, size_t lo, size_t hi, T scale) {

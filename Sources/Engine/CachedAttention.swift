@@ -25,14 +25,14 @@ extension Tensor {
         let p = Tensor(uninitialized: [rows, visible], q.scalar)
         BLAS.multiply(
           q.scalar, rows, visible, shape.width, .init(address: q.address(at), stride: q.columns), operand(keys).transpose,
-          into: p.address(), stride: visible, parallel: false)
+          into: p.address(), stride: visible, threads: 1)
         switch p.scalar {
         case .float32: softmax_causal_f32(p.f32, rows, visible, visible - rows, Float(shape.scale), nil)
         case .float64: softmax_causal_f64(p.f64, rows, visible, visible - rows, shape.scale, nil)
         }
         BLAS.multiply(
           q.scalar, rows, shape.width, visible, p.operand, operand(values), into: y.address(at), stride: y.columns,
-          parallel: false)
+          threads: 1)
       }
     }
     return y

@@ -11,6 +11,13 @@ import Testing
     var testDescription: String { name }
   }
 
+  @Test func leavesDoNotShareTheirGradients() throws {
+    let (a, b) = (Tensor([1, 2]).tracked(), Tensor([3, 4]).tracked())
+    (a + b).sum.backward()
+    try #require(a.gradient).scaleInPlace(by: 5)
+    #expect(b.gradient?.floats == [1, 1])
+  }
+
   static let cases: [Case] = [
     Case(name: "add", shapes: [[3, 4], [3, 4]]) { $0[0] + $0[1] },
     Case(name: "subtract", shapes: [[3, 4], [3, 4]]) { $0[0] - $0[1] },

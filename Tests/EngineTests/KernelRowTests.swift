@@ -143,6 +143,19 @@ import Testing
     }
   }
 
+  /// A model that has diverged must not look like one that pays no attention.
+  @Test(arguments: [1, 15, 16, 40], [Float.nan, -.infinity]) func softmaxKeepsWhatIsNoNumber(cols: Int, value: Float) {
+    let some = [UInt8](repeating: 0, count: cols - 1) + [1], none = [UInt8](repeating: 0, count: cols)
+    for (allowed, isNumber) in [(nil, false), (some, false), (none, true)] as [([UInt8]?, Bool)] {
+      let s = [Float](repeating: value, count: cols)
+      var (a, b, c) = (s, s, wide(s))
+      softmax_masked_f32(&a, 1, cols, nil, nil, 1, allowed)
+      softmax_masked_ref_f32(&b, 1, cols, nil, nil, 1, allowed)
+      softmax_masked_f64(&c, 1, cols, nil, nil, 1, allowed)
+      for last in [Double(a[cols - 1]), Double(b[cols - 1]), c[cols - 1]] { #expect(last.isNaN != isNumber) }
+    }
+  }
+
   @Test(arguments: [2, 8, 32, 34, 64]) func rope(d: Int) {
     let (t, heads, positions) = (5, 3, [Int32](arrayLiteral: 4, 0, 7, 2, 2)), half = d / 2, stride = heads * d + 7
     let angles = (0..<8 * half).map { Float($0 / half) / Float(pow(100, Double($0 % half) / Double(half))) }

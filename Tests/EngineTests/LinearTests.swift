@@ -1,6 +1,13 @@
+import Synchronization
 import Testing
 
 @testable import Engine
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
 
 /// Products, stored weights, and decompositions against their definitions.
 @Suite struct LinearTests {
@@ -60,6 +67,33 @@ import Testing
     let (x, w) = (random.normal([140, 30], deviation: 1, .float64), random.normal([130, 30], deviation: 1, .float64))
     let y = x.multiplied(byTransposeOf: w).values
     for (a, b) in zip(y, product(x, w)) { #expect(abs(a - b) < 1e-10) }
+  }
+
+  /// Resuming on a machine with more cores, or fewer, goes on with the same numbers.
+  @Test(arguments: [(520, 70, 90), (70, 300, 90), (300, 200, 33), (129, 65, 90), (1, 1100, 700)])
+  func productsDoNotDependOnTheNumberOfThreads(_ m: Int, _ n: Int, _ k: Int) {
+    var random = Philox(key: 6)
+    let (a, b) = (random.normal([m, k], deviation: 1), random.normal([n, k], deviation: 1))
+    let products = [1, 2, 3, 7].map { threads in
+      let c = Tensor.zeros([m, n])
+      BLAS.multiply(.float32, m, n, k, a.operand, b.operand.transpose, into: c.address(), stride: n, threads: threads)
+      return c.floats
+    }
+    for other in products.dropFirst() { #expect(other == products[0]) }
+  }
+
+  @Test func eachUsesNoMoreThreadsThanItMay() {
+    let running = Mutex((now: 0, most: 0, calls: 0))
+    Threads.each(40, width: 2) { _ in
+      running.withLock {
+        $0.now += 1
+        $0.calls += 1
+        $0.most = max($0.most, $0.now)
+      }
+      usleep(200)
+      running.withLock { $0.now -= 1 }
+    }
+    running.withLock { #expect($0.calls == 40 && $0.most <= 2) }
   }
 
   @Test func aValueThatIsSharedIsNotOverwritten() {

@@ -55,7 +55,7 @@ void CK_FN(layernorm_weight_grad_acc)(CK_T *dw, CK_T *db, const CK_T *x, const C
 // ---- softmax.c: in place, softmax(scale s) over the columns a row sees; all others become 0.
 // Row i of the causal form sees columns j <= first_query_position + i; of the masked form lo[i] <= j < hi[i]
 // (NULL lo: 0; NULL hi: cols; both lie in 0...cols). A column whose allowed byte is 0 is seen by no row (NULL: all are allowed).
-// A row that sees nothing becomes 0.
+// A row that sees nothing becomes 0; one that sees NaN, or nothing but -inf, becomes NaN where it sees anything.
 void CK_FN(softmax_causal)(CK_T *scores, size_t rows, size_t cols, size_t first_query_position, CK_T scale,
                            const uint8_t *allowed);
 void CK_FN(softmax_masked)(CK_T *scores, size_t rows, size_t cols, const int32_t *lo, const int32_t *hi, CK_T scale,
