@@ -76,6 +76,30 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     #expect(missing.status == .missingInput && missing.notes.contains("cut: "), "\(missing.notes)")
   }
 
+  @Test func adaptersAreWhole() async throws {
+    let scratch = try Scratch()
+    func refusal(_ adapter: String, _ message: String) async throws {
+      try await scratch.expectRefusal(
+        "eval", "--model", "@model", "--adapter", "@\(adapter)", "--data", "@tokens.safetensors", status: .missingInput,
+        message)
+    }
+    try await refusal(
+      "none", "none: there is no such directory; give a local adapter directory; nothing is fetched over the network")
+    try await refusal("model", "model: has no adapter_config.json (it holds a model); give an adapter directory")
+    let fixture = Fixtures.run("llama-tiny/lora/adapter_init")
+    try scratch.link("half/adapter_config.json", to: fixture + "/adapter_config.json")
+    try await refusal("half", "half: has no adapter_model.safetensors; copy it beside adapter_config.json")
+    try scratch.link("broken/adapter_model.safetensors", to: fixture + "/adapter_model.safetensors")
+    try scratch.put("broken/adapter_config.json", "{\"peft_type\": ")
+    let broken = await scratch.peft(
+      "eval", "--model", "@model", "--adapter", "@broken", "--data", "@tokens.safetensors")
+    #expect(broken.status == .badData && broken.notes.hasPrefix("peft: error: broken/adapter_config.json"), "\(broken.notes)")
+    try scratch.put("run.yaml", runText(["method: lora": "init_adapter: half\noptimizer: { lr: 1e-3 }"]))
+    try await scratch.expectRefusal(
+      "train", "@run.yaml", status: .missingInput,
+      "half: has no adapter_model.safetensors; copy it beside adapter_config.json")
+  }
+
   @Test func adaptersBelongToTheirBase() async throws {
     let scratch = try Scratch()
     try scratch.put("run.yaml", runText())

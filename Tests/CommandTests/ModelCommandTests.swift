@@ -55,10 +55,22 @@ extension Scratch {
     }
   }
 
-  @Test func greedyTextIsWhatAPassOverAllOfItSays() async throws {
+  @Test(arguments: [nil, "lora", "{ use: queryable-lora, rank: 2, num_atoms: 4 }"])
+  func greedyTextIsWhatAPassOverAllOfItSays(_ method: String?) async throws {
     let scratch = try Scratch()
     try scratch.makeTextModel()
-    let command = ["generate", "--model", "@text", "--prompt", "In the beginning", "-n", "12"]
+    var attached = ["--model", "@text"]
+    if let method {
+      try scratch.put(
+        "run.yaml",
+        runText([
+          "base_model: model": "base_model: text", "tokens: tokens.safetensors": "train: data.jsonl",
+          "method: lora": "method: \(method)\noptimizer: { lr: 0.02 }",
+        ]))
+      #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok)
+      attached += ["--adapter", "@out/adapter"]
+    }
+    let command = ["generate", "--prompt", "In the beginning", "-n", "12"] + attached
     let report = try await scratch.peft(command + ["--json"]).json()
     let again = try await scratch.peft(command + ["--json"]).json()
     func numbers(_ key: String) -> [Int] { report[key]?.array?.compactMap(\.int) ?? [] }
@@ -70,8 +82,7 @@ extension Scratch {
     let all = numbers("prompt_ids") + numbers("ids")
     try SafetensorsWriter.write([.init(name: "input_ids", shape: [1, all.count], ints: all)], to: scratch["all.safetensors"])
     #expect(
-      await scratch.peft("forward", "--model", "@text", "--inputs", "@all.safetensors", "--out", "@out.safetensors").status == .ok
-    )
+      await scratch.peft(["forward", "--inputs", "@all.safetensors", "--out", "@out.safetensors"] + attached).status == .ok)
     let logits = try SafetensorsFile(scratch["out.safetensors"]).floats(of: "logits")
     let width = logits.count / all.count
     for row in numbers("prompt_ids").count - 1..<all.count - 1 {

@@ -63,6 +63,17 @@ import Testing
     #expect(try scratch.listing == before)
   }
 
+  @Test func aRunThatCannotSaveLeavesNothingHalfWritten() throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText())
+    let process = try start(scratch, ["train", "run.yaml", "-q"], under: "ulimit -f 64")
+    process.waitUntilExit()
+    #expect(process.terminationReason == .exit && process.terminationStatus == PEFTCLI.ExitStatus.io.rawValue)
+    let errors = try TextFile.read(scratch["errors"])
+    #expect(errors.contains("state.safetensors: cannot be written: a file may not grow that large here"), "\(errors)")
+    #expect(try scratch.listing.filter { $0.contains("partial") || $0.contains("adapter") || $0.contains("step-") }.isEmpty)
+  }
+
   @Test func exitCodesAreTheDocumentedOnes() async throws {
     let scratch = try Scratch()
     for (arguments, code) in [

@@ -107,6 +107,12 @@ import Testing
     try scratch.put("run.yaml", runText())
     for _ in 0..<2 { #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok) }
     #expect(try metrics(scratch["out"]).count == 2)
+    // Nothing is left to go on with: the results are written once more.
+    let adapter = scratch["out/adapter/adapter_model.safetensors"]
+    let digest = try SHA256.hex(ofFile: adapter)
+    #expect(await scratch.peft("resume", "@out", "-q").status == .ok)
+    #expect(try SHA256.hex(ofFile: adapter) == digest)
+    #expect(try metrics(scratch["out"]).count == 2)
   }
 
   @Test func entriesOfOnesOwnNeedNoSwift() async throws {
