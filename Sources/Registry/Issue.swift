@@ -41,10 +41,10 @@ public struct ConfigurationErrors: Error, Sendable, Hashable, CustomStringConver
 
   public init(_ issues: [Issue]) { self.issues = issues }
 
-  /// That of all issues where they have one, else `.configuration`.
+  /// What is wrong with the inputs, where nothing is wrong with the file itself.
   public var kind: Issue.Kind {
-    guard let first = issues.first, issues.allSatisfy({ $0.kind == first.kind }) else { return .configuration }
-    return first.kind
+    let kinds = Set(issues.map(\.kind))
+    return kinds.contains(.configuration) || kinds.isEmpty ? .configuration : kinds == [.missing] ? .missing : .badData
   }
 
   /// One line an issue.

@@ -239,7 +239,7 @@ private struct RunReader {
     let found: [Site]
     do { found = try sites(model, bool("from_scratch")) } catch {
       let kind = (error as? FileError).map { Issue.Kind($0.kind) } ?? .configuration
-      entries.reader.log.add("`base_model`: \(error)", at: item.node.mark, kind: kind)
+      entries.reader.log.add("base_model: \(error)", at: item.node.mark, kind: kind)
       return
     }
     guard method?.hasAdapter == true || (method == nil && targets("target_modules") != nil) else { return }
