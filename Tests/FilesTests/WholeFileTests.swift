@@ -130,7 +130,9 @@ import Testing
       #expect(message(scratch) { _ = try AtomicDirectory(path) }?.hasSuffix(": names no new folder") == true)
     }
     #expect(message(scratch) { _ = try AtomicDirectory(scratch["file"]) } == "file: is a file; a folder is to be written there")
-    #expect(message(scratch) { _ = try AtomicDirectory(scratch["file/b"]) } == "file: is no folder (there is a file of that name); choose another folder")
+    #expect(
+      message(scratch) { _ = try AtomicDirectory(scratch["file/b"]) }
+        == "file: is no folder (there is a file of that name); choose another folder")
   }
 
   @Test func removesLinksWithoutFollowingThem() throws {
