@@ -98,6 +98,8 @@ public struct SitePatterns: Sendable {
 
   /// `^(.*\.)?(pattern)$`, as PEFT reads a pattern.
   private func matches(_ pattern: String, _ path: String) -> Bool {
+    // Most patterns are paths, and a scale is looked up at every site in every pass.
+    guard pattern.contains(where: { !$0.isLetter && !$0.isNumber && $0 != "." && $0 != "_" }) else { return false }
     guard let regex = try? Regex("(.*\\.)?(\(pattern))") else { return false }
     return path.wholeMatch(of: regex) != nil
   }
@@ -126,7 +128,12 @@ extension LowRank {
     OptionSpec("allow_excess_rank", .boolean, default: .bool(false), "whether the rank may exceed a site's size"),
   ]
 
-  public init(_ options: Options) {
+  public init(_ options: Options) throws(Refusal) {
+    for name in ["rank_pattern", "alpha_pattern"] {
+      for pattern in options.table(name).keys.sorted() where (try? Regex(pattern)) == nil {
+        throw Refusal("\(name): `\(pattern)` is no regular expression", remedy: "use a site's path, its end, or a pattern of it")
+      }
+    }
     self.init(
       rank: options.int("rank"), alpha: options.double("alpha"),
       scaling: Scaling(rawValue: options.string("scaling")) ?? .standard, dropout: options.double("dropout"),
@@ -137,5 +144,5 @@ extension LowRank {
   /// The registered axis.
   public static let definition = AxisDefinition<any Projection>(
     "low-rank", "ΔW = s·B·A at every site", options: options
-  ) { (options) throws(Refusal) in LowRank(options) }
+  ) { (options) throws(Refusal) in try LowRank(options) }
 }
