@@ -3,7 +3,7 @@ import Files
 import Models
 import PEFTKernel
 
-/// Writes models whose own parameters were trained.
+/// Writes models: with parameters that were trained, or in another number type.
 public enum ModelWriter {
   /// Writes a Hugging Face directory: the model's parameters, those in `replacing` (by name, in the file's shape) with new
   /// values, rounded once to `dtype` (nil: each to its own); config and tokenizer files as the base has them.
@@ -11,7 +11,7 @@ public enum ModelWriter {
   /// Tied tensors are written once. The directory appears whole or not at all. Refuses values that are not finite or that
   /// the type cannot hold, and names the model does not know.
   public static func write(
-    _ model: any LanguageModel, replacing: [String: Tensor], dtype: StoredType? = nil,
+    _ model: any LanguageModel, replacing: [String: Tensor] = [:], dtype: StoredType? = nil,
     existing: AtomicDirectory.Existing = .refuse, to folder: String
   ) throws {
     let known = Set(model.parameters.map(\.name))

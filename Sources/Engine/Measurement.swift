@@ -31,8 +31,15 @@ public enum Measurement {
     return 2 * Double(pieces << 20) / seconds
   }
 
+  /// A slow machine has shown what it can do after a second.
   private static func fastest(of times: Int, _ body: () -> Void) -> Double {
     let clock = ContinuousClock()
-    return (0..<times).map { _ in clock.measure(body) / .seconds(1) }.min() ?? .nan
+    var (best, total) = (Double.infinity, 0.0)
+    for _ in 0..<times where total < 1 {
+      let seconds = clock.measure(body) / .seconds(1)
+      best = min(best, seconds)
+      total += seconds
+    }
+    return best
   }
 }

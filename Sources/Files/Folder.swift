@@ -37,6 +37,9 @@ public enum Folder {
   public static func create(_ path: String) throws(FileError) {
     if isFolder(path) { return }
     guard !path.isEmpty, !path.utf8.contains(0) else { throw FileError(.cannotCreate, path, "is no path") }
+    guard !exists(path) else {
+      throw FileError(.cannotCreate, path, "is no folder", cause: "there is a file of that name", remedy: "choose another folder")
+    }
     let (parent, _) = split(path)
     if parent != path { try create(parent) }
     guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isFolder(path)) else {

@@ -10,9 +10,12 @@ import Synchronization
 ///
 /// What is written goes to a hidden neighbour; ``commit()`` brings it to the disk and renames it, replacing a file of that name in
 /// one step. An object that is dropped without `commit` removes its neighbour. After a crash `.name.partial-…` may be left behind.
+///
+/// A device or a pipe of that name stays what it is: it is written into directly.
 public final class WholeFile {
   public let path: String
-  private let partial: String
+  /// Nil where the name belongs to a device or a pipe.
+  private let partial: String?
   private let file: Descriptor
   private var pending: [UInt8] = []
   private var isOpen = true
@@ -27,7 +30,13 @@ public final class WholeFile {
     guard !["", ".", ".."].contains(name), !path.hasSuffix("/") else { throw FileError(.cannotCreate, path, "names no file") }
     guard !Folder.isFolder(path) else { throw FileError(.cannotCreate, path, "is a folder, not a file") }
     self.path = path
-    partial = Folder.join(folder, partialName(name))
+    guard !Folder.exists(path) || Folder.isFile(path) else {
+      partial = nil
+      file = try Descriptor(path, O_WRONLY, failure: .cannotCreate, "cannot be opened for writing")
+      return
+    }
+    let partial = Folder.join(folder, partialName(name))
+    self.partial = partial
     do throws(FileError) {
       file = try Descriptor(partial, O_WRONLY | O_CREAT | O_EXCL, failure: .cannotCreate, "cannot be created")
     } catch {
@@ -74,6 +83,10 @@ public final class WholeFile {
         try file.sync()
         try file.finish()
       }
+      guard let partial else {
+        isOpen = false
+        return
+      }
       guard rename(partial, path) == 0 else {
         throw FileError.system(.cannotCreate, path, "cannot be put in place", errno: errno)
       }
@@ -90,7 +103,7 @@ public final class WholeFile {
     guard isOpen else { return }
     isOpen = false
     pending = []
-    unlink(partial)
+    if let partial { unlink(partial) }
   }
 
   /// Writes a whole text in one call.

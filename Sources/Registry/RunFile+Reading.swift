@@ -116,6 +116,7 @@ private struct RunReader {
     result.exclude = marks("exclude_modules")
     result.layers = marks("layers_to_transform")
     result.method = node["method"]?.mark ?? node.mark
+    result.keys = items.mapValues(\.node.mark)
     return result
   }
 

@@ -88,6 +88,8 @@ public struct RunFile: Sendable, Hashable {
     var exclude: [Mark] = []
     var layers: [Mark] = []
     var method = Mark.none
+    /// Of every key that is given, sections' keys as `data.train`.
+    var keys: [String: Mark] = [:]
 
     func place(of fault: TargetSelector.Fault) -> Mark {
       let list =
@@ -101,6 +103,14 @@ public struct RunFile: Sendable, Hashable {
 
     static func == (a: Marks, b: Marks) -> Bool { true }
     func hash(into hasher: inout Hasher) {}
+  }
+}
+
+extension RunFile {
+  /// A fault that shows only beside the model or the data, at the place of the key that made it.
+  public func fault(_ refusal: Refusal, at key: String) -> ConfigurationErrors {
+    let mark = marks.keys[key] ?? (key == "method" ? marks.method : .none)
+    return ConfigurationErrors([Issue(refusal.description, file: path, line: mark.line, column: mark.column)])
   }
 }
 

@@ -22,7 +22,10 @@ public enum Checkpoint {
     }
     try SafetensorsWriter.write(tensors, to: Folder.join(target.partial, "state.safetensors"))
     let counters = trainer.state.counters.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .int($0.value)) }
-    let state: JSON = ["step": .int(trainer.step), "seed": .string(String(trainer.seed)), "optimizer": .object(counters)]
+    let state: JSON = [
+      "step": .int(trainer.step), "steps": .int(trainer.schedule.total), "seed": .string(String(trainer.seed)),
+      "optimizer": .object(counters),
+    ]
     try WholeFile.write(state.text(indented: true) + "\n", to: Folder.join(target.partial, "state.json"))
     try target.commit()
     let names = try Folder.names(in: folder).filter { $0.hasPrefix("step-") }.sorted()
@@ -34,6 +37,14 @@ public enum Checkpoint {
     let folder = Folder.join(run, folderName)
     guard Folder.isFolder(folder) else { return nil }
     return try Folder.names(in: folder).filter { $0.hasPrefix("step-") }.max().map { Folder.join(folder, $0) }
+  }
+
+  /// Whether a checkpoint is a run's last: nothing is left to go on with.
+  public static func isLast(_ folder: String) -> Bool {
+    guard let state = try? TextFile.readJSON(Folder.join(folder, "state.json")), let step = state["step"]?.int,
+      let steps = state["steps"]?.int
+    else { return false }
+    return step >= steps
   }
 
   /// A checkpoint's tensors and counters.

@@ -39,9 +39,10 @@ public struct RunSession: Sendable {
     let positions = model.maximumPositions
     let limit = min(file.data.maxSeqLen ?? model.maximumPositions, model.maximumPositions)
     if let asked = file.data.maxSeqLen, asked > model.maximumPositions {
-      throw Refusal(
-        "data.max_seq_len is \(asked), but \(file.baseModel) has \(model.maximumPositions) positions",
-        remedy: "use at most \(model.maximumPositions)")
+      throw file.fault(
+        Refusal(
+          "data.max_seq_len is \(asked), but \(file.baseModel) has \(positions) positions", remedy: "use at most \(positions)"),
+        at: "data.max_seq_len")
     }
     var isOrdered = !file.data.shuffle
     if let path = file.data.tokens {
@@ -50,13 +51,16 @@ public struct RunSession: Sendable {
       training = tokens.examples
       validation = []
       if tokens.batchSize != file.batchSize * file.gradientAccumulation {
-        throw Refusal(
-          "\(path) holds batches of \(tokens.batchSize), but batch_size · gradient_accumulation is "
-            + "\(file.batchSize * file.gradientAccumulation)", remedy: "make them equal")
+        throw file.fault(
+          Refusal(
+            "\(path) holds batches of \(tokens.batchSize), but batch_size · gradient_accumulation is "
+              + "\(file.batchSize * file.gradientAccumulation)", remedy: "make them equal"),
+          at: "batch_size")
       }
       if let longest = tokens.examples.first(where: { $0.ids.count > positions }) {
-        throw Refusal(
-          "\(path) holds sequences of \(longest.ids.count) ids, but the model has \(model.maximumPositions) positions")
+        throw FileError(
+          .badData, path, "holds sequences of \(longest.ids.count) ids, but the model has \(positions) positions",
+          remedy: "make the file with shorter sequences")
       }
       isOrdered = true
     } else {
@@ -90,13 +94,13 @@ public struct RunSession: Sendable {
       given = stored
       entry = stored.entry
       sites = stored.adapter.sites
-      parameterization = try registry.assemble(stored.entry)
+      parameterization = try Self.told(of: file, at: "init_adapter") { try registry.assemble(stored.entry) }
       notes += stored.notes
     } else {
       guard let method = file.method else { throw Refusal("the run file names neither method nor init_adapter") }
       given = nil
       entry = method
-      parameterization = try registry.assemble(method)
+      parameterization = try Self.told(of: file, at: "method") { try registry.assemble(method) }
       sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.sites)
     }
     self.notes = notes
@@ -136,7 +140,9 @@ public struct RunSession: Sendable {
   /// The adapter at step 0: the given one, or one started as the method says.
   public func startedAdapter() throws -> Adapter {
     if let given { return given.adapter }
-    return try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed)
+    return try Self.told(of: file, at: "method") {
+      try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed)
+    }
   }
 
   /// A trainer at step 0.
@@ -147,7 +153,9 @@ public struct RunSession: Sendable {
         remedy: "known: " + registry.axes.optimizers.keys.sorted().joined(separator: ", "))
     }
     let settings = file.optimizer
-    let rule = try optimizer.make(Options(settings.options, checkedBy: optimizer.options))
+    let rule = try Self.told(of: file, at: "optimizer.name") {
+      try optimizer.make(Options(settings.options, checkedBy: optimizer.options))
+    }
     let schedule = Schedule(
       Schedule.Shape(rawValue: settings.schedule.rawValue) ?? .constant, warmup: settings.warmupSteps(of: steps),
       total: steps, floor: settings.minLRRatio)
@@ -158,6 +166,11 @@ public struct RunSession: Sendable {
 }
 
 extension RunSession {
+  /// What `body` refuses, at the place of the key that asked for it.
+  private static func told<Value>(of file: RunFile, at key: String, _ body: () throws -> Value) throws -> Value {
+    do { return try body() } catch let refusal as Refusal { throw file.fault(refusal, at: key) }
+  }
+
   /// Writes the adapter as the run leaves it.
   public func write(_ adapter: Adapter, to path: String) throws {
     try AdapterWriter.write(

@@ -101,7 +101,7 @@ public final class Trainer {
       let run = ModelRun(pass: pass, attachment: attachment, trained: base)
       let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
       loss += part.item
-      guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(loss)") }
+      guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(loss); \(suspicion)") }
       // A method's own terms are means over the pass, which counts by its share of the step's learned tokens.
       let share = Double(batch.labelCount) / Double(labels)
       let objective = pass.penalties.reduce(part) { $0 + $1 * share }
@@ -131,7 +131,7 @@ public final class Trainer {
     for (parameter, gradient) in zip(parameters, gradients) {
       let squares = gradient.sumOfSquares
       guard squares.isFinite else {
-        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite")
+        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite; \(suspicion)")
       }
       total += squares
     }

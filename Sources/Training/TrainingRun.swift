@@ -87,6 +87,7 @@ public actor TrainingRun {
     var end = TrainingOutcome.End.finished
     var savedAt = trainer.step
     func save() throws {
+      try trainer.checkFinite()
       try Checkpoint.write(trainer, to: output)
       savedAt = trainer.step
       progress(.saved(step: trainer.step, path: Folder.join(output, Checkpoint.folderName)))

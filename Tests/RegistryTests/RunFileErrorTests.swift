@@ -98,7 +98,7 @@ import Testing
       ])
     #expect(
       try errors(adding: "optimizer: { lr: -1 }")
-        == ["run.yaml:6:18: `optimizer.lr` is the integer -1, but must be a number in [0.0, 1000.0]"])
+        == ["run.yaml:6:18: `optimizer.lr` is the integer -1, but must be a number of at least 0.0"])
     #expect(
       try errors(adding: "optimizer: { weight_decay: 2 }")
         == ["run.yaml:6:28: `optimizer.weight_decay` is the integer 2, but must be a number in [0.0, 1.0]"])

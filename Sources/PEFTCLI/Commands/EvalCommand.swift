@@ -60,6 +60,11 @@ struct EvalCommand: Subcommand {
     let limit = min(maxLength ?? model.maximumPositions, model.maximumPositions)
     if data.hasSuffix(".safetensors") {
       let examples = try TokenFile.read(data, vocabulary: model.vocabularySize).examples
+      if maxLength == nil, let long = examples.first(where: { $0.ids.count > limit }) {
+        throw FileError(
+          .badData, data, "holds sequences of \(long.ids.count) ids, but the model has \(limit) positions",
+          remedy: "cut them with --max-length \(limit)")
+      }
       return examples.map { Example(ids: Array($0.ids.prefix(limit)), learnedFrom: $0.learnedFrom) }
     }
     let tokenizer = try RunSession.tokenizer(of: model)

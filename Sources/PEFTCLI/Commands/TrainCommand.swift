@@ -35,9 +35,8 @@ struct TrainCommand: Subcommand {
 
   /// Makes way for a run: what an earlier one saved to go on from must not be taken for this one's.
   private func clear(_ folder: String) throws {
-    guard try Checkpoint.newest(in: folder) != nil else { return }
-    let isFinished = ["adapter", "model"].contains { Folder.isFolder(Folder.join(folder, $0)) }
-    guard isFinished || overwrite else {
+    guard let newest = try Checkpoint.newest(in: folder) else { return }
+    guard Checkpoint.isLast(newest) || overwrite else {
       throw FileError(
         .cannotCreate, folder, "holds a run that was stopped",
         remedy: "go on with `\(Invocation.programName) resume \(shellQuoted(folder))`, or begin anew with --overwrite")

@@ -1,0 +1,131 @@
+import Files
+import JSON
+import PEFTCLI
+import Testing
+
+/// `train`, `resume`, `init` and `plan`, from text to adapter.
+@Suite struct TrainTests {
+  static let text = """
+    base_model: text
+    method: rslora
+    data: { train: data.jsonl, valid: data.jsonl }
+    optimizer: { lr: 1e-3, schedule: cosine, warmup: 1 }
+    steps: 4
+    batch_size: 3
+    eval_every: 2
+    output_dir: out
+    samples: { prompts: ["What is 3 + 1?"], max_new_tokens: 4 }
+
+    """
+
+  @Test func textIsLearnedAndToldOf() async throws {
+    let scratch = try Scratch()
+    try scratch.makeTextModel()
+    try scratch.put("run.yaml", Self.text)
+    let outcome = await scratch.peft("train", "@run.yaml")
+    #expect(outcome.status == .ok)
+    for words in [
+      "evaluation loss", "perplexity", "prompt  What is 3 + 1?", "before  ", "after   ", "trainable parameters: ",
+      "adapter: out/adapter", "merge it ", "peft generate --model text --adapter out/adapter",
+    ] {
+      #expect(outcome.printed.contains(words), "\(words)")
+    }
+    #expect(outcome.notes.contains("step 4/4  loss"))
+    let lines = try metrics(scratch["out"])
+    #expect(lines.compactMap { $0["loss"] != nil ? $0["step"]?.int : nil } == [1, 2, 3, 4])
+    let evaluations = lines.filter { $0["eval_loss"] != nil }
+    #expect(evaluations.compactMap { $0["step"]?.int } == [0, 2, 4])
+    #expect(evaluations.allSatisfy { $0["loss"] == nil })
+
+    // What the run says of its end is what `eval` finds.
+    let eval = await scratch.peft("eval", "--model", "@text", "--adapter", "@out/adapter", "--data", "@data.jsonl", "--json")
+    let last = try #require(evaluations.last?["eval_loss"]?.double)
+    #expect(abs(try #require(try eval.json()["loss"]?.double) - last) < 1e-6)
+    let inspected = await scratch.peft("inspect", "@out", "--json")
+    #expect(try inspected.json()["kind"] == "run")
+  }
+
+  @Test func eventsAreObjectsOfJSON() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText())
+    let outcome = await scratch.peft("train", "@run.yaml", "--json")
+    #expect(outcome.status == .ok)
+    let events = try outcome.printed.split(separator: "\n").map { try JSON(parsing: String($0)) }
+    #expect(events.compactMap { $0["event"]?.string } == ["started", "step", "step", "saved", "finished"])
+    let end = try #require(events.last)
+    #expect(end["steps"]?.int == 2 && end["adapter"] == "out/adapter" && end["trainable"]?.int == events[0]["trainable"]?.int)
+  }
+
+  @Test func initWritesWhatARunStartsWith() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText(["method: lora": "method: { use: lora-ga, rank: 2, batches: 2 }"]))
+    let outcome = await scratch.peft("init", "@run.yaml", "--out", "@start", "--json")
+    #expect(outcome.status == .ok)
+    #expect(try outcome.json()["trainable"]?.int ?? 0 > 0)
+    // The start of LoRA-GA leaves the function as it is.
+    for (name, arguments) in [("base", []), ("start", ["--adapter", "@start"])] {
+      let forward = await scratch.peft(
+        ["forward", "--model", "@model", "--inputs", try scratch.ids(), "--out", "@\(name).safetensors"] + arguments)
+      #expect(forward.status == .ok)
+    }
+    #expect(try difference("logits", scratch["base.safetensors"], scratch["start.safetensors"]) < 1e-4)
+    // A run that goes on from it is the run itself.
+    try scratch.put(
+      "on.yaml", runText(["method: lora": "init_adapter: start\noptimizer: { lr: 1e-4 }", "output_dir: out": "output_dir: on"]))
+    for name in ["run", "on"] { #expect(await scratch.peft("train", "@\(name).yaml", "-q").status == .ok) }
+    let files = ["out", "on"].map { scratch["\($0)/adapter/adapter_model.safetensors"] }
+    for entry in try SafetensorsFile(files[0]).tensors { #expect(try difference(entry.name, files[0], files[1]) < 1e-6) }
+  }
+
+  @Test func aPlanStartsNothing() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText())
+    let before = try scratch.listing
+    for arguments in [["plan", "@run.yaml"], ["plan", "@run.yaml", "--json"], ["train", "@run.yaml", "--dry-run"]] {
+      #expect(await scratch.peft(arguments).status == .ok)
+    }
+    #expect(try scratch.listing == before)
+  }
+
+  @Test func aNumberThatIsNoneStopsTheRun() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText(["steps: 2": "steps: 5\noptimizer: { lr: 1e30 }"]))
+    let outcome = await scratch.peft("train", "@run.yaml", "-q")
+    #expect(outcome.status == .failed)
+    #expect(outcome.notes.hasPrefix("peft: error: step 2: the "))
+    #expect(outcome.notes.contains(".lora_") && outcome.notes.contains("lower the learning rate (1e+30)"))
+    #expect(!Folder.exists(scratch["out/adapter"]) && !Folder.exists(scratch["out/checkpoints"]))
+    // What is no longer finite after the last step is not saved either.
+    try scratch.put("run.yaml", runText(["steps: 2": "steps: 1\noptimizer: { lr: 1e300 }"]))
+    let last = await scratch.peft("train", "@run.yaml", "-q")
+    #expect(last.status == .failed && last.notes.contains("step 1: ") && last.notes.contains("is no longer finite"))
+    #expect(!Folder.exists(scratch["out/adapter"]) && !Folder.exists(scratch["out/checkpoints"]))
+  }
+
+  @Test func aFinishedRunMayBeMadeAnew() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText())
+    for _ in 0..<2 { #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok) }
+    #expect(try metrics(scratch["out"]).count == 2)
+  }
+
+  @Test func entriesOfOnesOwnNeedNoSwift() async throws {
+    let scratch = try Scratch()
+    try scratch.put(
+      "mine/tiny.yaml",
+      """
+      name: tiny
+      projection: { use: low-rank, rank: 1, alpha: 2 }
+      init: { use: gaussian }
+      trainable: [factor-b]
+      targets: [mlp.down]
+      optimizer: { name: adamw, lr: 1e-2 }
+      """)
+    try scratch.put("run.yaml", runText(["method: lora": "method: tiny"]))
+    #expect(await scratch.peft("train", "@run.yaml", "--methods", "@mine", "-q").status == .ok)
+    let page = await scratch.peft("methods", "tiny", "--methods", "@mine")
+    #expect(page.printed.contains("trained: factor-b"))
+    try await scratch.expectRefusal(
+      "train", "@run.yaml", status: .configuration, "run.yaml:2:9: there is no method `tiny`; did you mean `lora`?")
+  }
+}
