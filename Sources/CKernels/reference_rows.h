@@ -17,11 +17,13 @@ void FN(row_dot)(T *out, const T *a, const T *b, size_t rows, size_t cols) {
   }
 }
 
+static T FN(inverse_root)(T x) { return x < (T)INFINITY ? 1 / M(sqrt)(x) : (T)NAN; }
+
 void FN(rmsnorm)(T *y, T *inv_rms, const T *x, const T *weight, T eps, size_t rows, size_t cols) {
   ROWS {
     T s = 0;
     COLS s += AT(x) * AT(x);
-    inv_rms[t] = 1 / M(sqrt)(s / (T)cols + eps);
+    inv_rms[t] = FN(inverse_root)(s / (T)cols + eps);
     COLS AT(y) = AT(x) * inv_rms[t] * weight[j];
   }
 }
@@ -51,7 +53,7 @@ void FN(layernorm)(T *y, T *mean, T *inv_std, const T *x, const T *weight, const
     const T mu = s / (T)cols;
     COLS s2 += (AT(x) - mu) * (AT(x) - mu);
     mean[t] = mu;
-    inv_std[t] = 1 / M(sqrt)(s2 / (T)cols + eps);
+    inv_std[t] = FN(inverse_root)(s2 / (T)cols + eps);
     COLS AT(y) = (AT(x) - mu) * inv_std[t] * weight[j] + (bias ? bias[j] : 0);
   }
 }

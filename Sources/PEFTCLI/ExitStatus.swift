@@ -41,7 +41,7 @@ struct Failure: Error {
     case let error as Failure: self = error
     case let error as FileError: self.init(.init(error.kind), error.description)
     case let error as ConfigurationErrors:
-      self.init(error.kind == .missing ? .missingInput : .configuration, error.description)
+      self.init(.init(error.kind), error.description)
     case let error as YAMLError: self.init(.configuration, error.description)
     case let error as Refusal: self.init(.configuration, error.description)
     case let error as DataErrors: self.init(.badData, error.description)
@@ -55,6 +55,14 @@ struct Failure: Error {
 }
 
 extension ExitStatus {
+  init(_ kind: Issue.Kind) {
+    switch kind {
+    case .configuration: self = .configuration
+    case .missing: self = .missingInput
+    case .badData: self = .badData
+    }
+  }
+
   init(_ kind: FileError.Kind) {
     switch kind {
     case .missing: self = .missingInput

@@ -9,6 +9,8 @@ public struct Issue: Sendable, Hashable, CustomStringConvertible {
     case configuration
     /// What the file names does not exist (66).
     case missing
+    /// What the file names is not what it has to be (65).
+    case badData
   }
 
   public var kind: Kind
@@ -39,8 +41,11 @@ public struct ConfigurationErrors: Error, Sendable, Hashable, CustomStringConver
 
   public init(_ issues: [Issue]) { self.issues = issues }
 
-  /// Missing inputs only, or anything else beside them.
-  public var kind: Issue.Kind { issues.allSatisfy { $0.kind == .missing } ? .missing : .configuration }
+  /// What is wrong with the inputs, where nothing is wrong with the file itself.
+  public var kind: Issue.Kind {
+    let kinds = Set(issues.map(\.kind))
+    return kinds.contains(.configuration) || kinds.isEmpty ? .configuration : kinds == [.missing] ? .missing : .badData
+  }
 
   /// One line an issue.
   public var description: String { issues.map(\.description).joined(separator: "\n") }

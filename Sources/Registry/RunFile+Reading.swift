@@ -224,7 +224,8 @@ private struct RunReader {
     guard let sites, let model = text("base_model"), let item = items["base_model"], Folder.isFolder(model) else { return }
     let found: [Site]
     do { found = try sites(model, bool("from_scratch")) } catch {
-      entries.reader.log.add("`base_model`: \(error)", at: item.node.mark, kind: .missing)
+      let isBad = (error as? FileError)?.kind == .badData
+      entries.reader.log.add("base_model: \(error)", at: item.node.mark, kind: isBad ? .badData : .missing)
       return
     }
     guard method?.hasAdapter == true || (method == nil && targets("target_modules") != nil) else { return }

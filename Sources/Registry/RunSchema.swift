@@ -46,7 +46,9 @@ public enum RunSchema {
 
   private static let optimizer: [KeySpec] = [
     KeySpec("name", .value(.text), "a registered optimizer; default: the method's, else adamw"),
-    KeySpec("lr", .value(.number(0...Double.greatestFiniteMagnitude)), "the peak learning rate; default: the method's, for the optimizer it names"),
+    KeySpec(
+      "lr", .value(.number(0...Double.greatestFiniteMagnitude)),
+      "the peak learning rate; default: the method's, for the optimizer it names"),
     KeySpec(
       "schedule", .value(.choice(["constant", "cosine", "linear"])), default: .string("constant"),
       "how the rate goes after warm-up"),

@@ -5,8 +5,8 @@ import Testing
 
 /// A safetensors file of that header over so many bytes of data.
 private func safetensors(_ header: String, _ data: Int) -> [UInt8] {
-  let length = header.utf8.count
-  return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + header.utf8 + [UInt8](repeating: 0, count: data)
+  let length = (0..<8).map { UInt8(truncatingIfNeeded: header.utf8.count >> (8 * $0)) }
+  return length + Array(header.utf8) + [UInt8](repeating: 0, count: data)
 }
 
 private func tensor(_ name: String, _ shape: String, _ offsets: String) -> String {
@@ -15,7 +15,7 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
 
 /// Models, adapters and data that are not what they should be, and places that cannot be written to.
 @Suite struct FileRefusalTests {
-  @Test(arguments: [
+  private static let hostile: [([UInt8], String)] = [
     ([1, 2, 3], "is no safetensors file (3 bytes, 8 at least); download it again"),
     (
       [255, 255, 255, 255, 255, 255, 255, 255, 0x7B],
@@ -35,13 +35,15 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     ),
     (
       safetensors("{\(tensor("a", "[1]", "[0,4]")), \(tensor("a", "[1]", "[4,8]"))}", 8),
-      "has a header that is not JSON (byte 72: duplicate key \"a\")"
+      "has a header that is not JSON (byte 69: duplicate key \"a\")"
     ),
     (
       safetensors("{\(tensor("a", "[4294967296, 4294967296]", "[0,0]"))}", 0),
       "tensor 'a' has a shape whose product is too large"
     ),
-  ])
+  ]
+
+  @Test(arguments: hostile)
   func hostileFilesAreRefusedEverywhere(_ bytes: [UInt8], _ message: String) async throws {
     let scratch = try Scratch()
     try scratch.put("bad/model.safetensors", bytes)
@@ -51,7 +53,7 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     try scratch.put("run.yaml", runText(["base_model: model": "base_model: bad"]))
     let (model, adapter) = ("bad/model.safetensors: \(message)", "adapter/adapter_model.safetensors: \(message)")
     let train = await scratch.peft("train", "@run.yaml")
-    #expect(train.status == .badData && train.notes == "peft: error: \(model)\n", "\(train.notes)")
+    #expect(train.status == .badData && train.notes == "peft: error: run.yaml:1:13: base_model: \(model)\n", "\(train.notes)")
     try await scratch.expectRefusal(
       "eval", "--model", "@bad", "--data", "@tokens.safetensors", status: .badData, model)
     try await scratch.expectRefusal(
@@ -72,6 +74,30 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     try Folder.remove(scratch["cut/model.safetensors"])
     let missing = await scratch.peft("eval", "--model", "@cut", "--data", "@tokens.safetensors")
     #expect(missing.status == .missingInput && missing.notes.contains("cut: "), "\(missing.notes)")
+  }
+
+  @Test func adaptersAreWhole() async throws {
+    let scratch = try Scratch()
+    func refusal(_ adapter: String, _ message: String) async throws {
+      try await scratch.expectRefusal(
+        "eval", "--model", "@model", "--adapter", "@\(adapter)", "--data", "@tokens.safetensors", status: .missingInput,
+        message)
+    }
+    try await refusal(
+      "none", "none: there is no such directory; give a local adapter directory; nothing is fetched over the network")
+    try await refusal("model", "model: has no adapter_config.json (it holds a model); give an adapter directory")
+    let fixture = Fixtures.run("llama-tiny/lora/adapter_init")
+    try scratch.link("half/adapter_config.json", to: fixture + "/adapter_config.json")
+    try await refusal("half", "half: has no adapter_model.safetensors; copy it beside adapter_config.json")
+    try scratch.link("broken/adapter_model.safetensors", to: fixture + "/adapter_model.safetensors")
+    try scratch.put("broken/adapter_config.json", "{\"peft_type\": ")
+    let broken = await scratch.peft(
+      "eval", "--model", "@model", "--adapter", "@broken", "--data", "@tokens.safetensors")
+    #expect(broken.status == .badData && broken.notes.hasPrefix("peft: error: broken/adapter_config.json"), "\(broken.notes)")
+    try scratch.put("run.yaml", runText(["method: lora": "init_adapter: half\noptimizer: { lr: 1e-3 }"]))
+    try await scratch.expectRefusal(
+      "train", "@run.yaml", status: .missingInput,
+      "half: has no adapter_model.safetensors; copy it beside adapter_config.json")
   }
 
   @Test func adaptersBelongToTheirBase() async throws {

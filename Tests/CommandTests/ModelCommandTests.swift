@@ -35,28 +35,42 @@ extension Scratch {
 
   @Test func evaluationAgreesWithTheReference() async throws {
     let scratch = try Scratch()
-    // An untouched LoRA is its base, whose loss on the first batch the reference run wrote down.
-    let run = Fixtures.run("llama-tiny/lora")
-    let ids = try SafetensorsFile(try scratch.ids())
-    let shape = try #require(ids.entry("input_ids")).shape
-    try SafetensorsWriter.write(
-      [.init(name: "input_ids", shape: [1] + shape, ints: try ids.ints(of: "input_ids"))], to: scratch["first.safetensors"])
-    let loss = try #require(try TextFile.readJSON(run + "/run.json")["losses"]?.array?.first?.double)
-    for adapter in [[], ["--adapter", run + "/adapter_init"]] {
-      let outcome = await scratch.peft(["eval", "--model", "@model", "--data", "@first.safetensors", "--json"] + adapter)
-      #expect(outcome.status == .ok)
-      let report = try outcome.json()
-      let ours = try #require(report["loss"]?.double)
-      #expect(abs(ours - loss) <= 5e-6 * loss)
-      #expect(report["tokens"]?.int == shape[0] * (shape[1] - 1) && report["examples"]?.int == shape[0])
+    // What the reference runs wrote down before their first step: the base's loss, and that of an adapter.
+    for (name, arguments) in [
+      ("full", ["--model", Fixtures.run("llama-tiny/full/adapter_init")]),
+      ("lora", ["--model", "@model", "--adapter", Fixtures.run("llama-tiny/lora/adapter_init")]),
+    ] {
+      let run = Fixtures.run("llama-tiny/\(name)")
+      let batches = try SafetensorsFile(run + "/batches.safetensors")
+      let shape = try #require(batches.entry("input_ids")).shape
+      let ids = Array(try batches.ints(of: "input_ids").prefix(shape[1] * shape[2]))
+      try? Folder.remove(scratch["first.safetensors"])
+      try SafetensorsWriter.write(
+        [.init(name: "input_ids", shape: [1] + shape[1...], ints: ids)], to: scratch["first.safetensors"])
+      let loss = try #require(try TextFile.readJSON(run + "/run.json")["losses"]?.array?.first?.double)
+      let report = try await scratch.peft(["eval", "--data", "@first.safetensors", "--json"] + arguments).json()
+      #expect(abs(try #require(report["loss"]?.double) - loss) <= 5e-6 * loss)
+      #expect(report["tokens"]?.int == shape[1] * (shape[2] - 1) && report["examples"]?.int == shape[1])
       #expect(report["perplexity"]?.double != nil)
     }
   }
 
-  @Test func greedyTextIsWhatAPassOverAllOfItSays() async throws {
+  @Test(arguments: [nil, "lora", "{ use: queryable-lora, rank: 2, num_atoms: 4 }"])
+  func greedyTextIsWhatAPassOverAllOfItSays(_ method: String?) async throws {
     let scratch = try Scratch()
     try scratch.makeTextModel()
-    let command = ["generate", "--model", "@text", "--prompt", "In the beginning", "-n", "12"]
+    var attached = ["--model", "@text"]
+    if let method {
+      try scratch.put(
+        "run.yaml",
+        runText([
+          "base_model: model": "base_model: text", "tokens: tokens.safetensors": "train: data.jsonl",
+          "method: lora": "method: \(method)\noptimizer: { lr: 0.02 }",
+        ]))
+      #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok)
+      attached += ["--adapter", "@out/adapter"]
+    }
+    let command = ["generate", "--prompt", "In the beginning", "-n", "12"] + attached
     let report = try await scratch.peft(command + ["--json"]).json()
     let again = try await scratch.peft(command + ["--json"]).json()
     func numbers(_ key: String) -> [Int] { report[key]?.array?.compactMap(\.int) ?? [] }
@@ -68,8 +82,7 @@ extension Scratch {
     let all = numbers("prompt_ids") + numbers("ids")
     try SafetensorsWriter.write([.init(name: "input_ids", shape: [1, all.count], ints: all)], to: scratch["all.safetensors"])
     #expect(
-      await scratch.peft("forward", "--model", "@text", "--inputs", "@all.safetensors", "--out", "@out.safetensors").status == .ok
-    )
+      await scratch.peft(["forward", "--inputs", "@all.safetensors", "--out", "@out.safetensors"] + attached).status == .ok)
     let logits = try SafetensorsFile(scratch["out.safetensors"]).floats(of: "logits")
     let width = logits.count / all.count
     for row in numbers("prompt_ids").count - 1..<all.count - 1 {
@@ -126,7 +139,7 @@ extension Scratch {
       let before = try scratch.listing
       let outcome = await scratch.peft(command, "--model", "@model", "--adapter", "@out/adapter", "--out", "@merged")
       #expect(outcome.status == .configuration && outcome.printed.isEmpty)
-      #expect(outcome.notes.hasPrefix("peft: error: ") && outcome.notes.contains("input"), "\(outcome.notes)")
+      #expect(outcome.notes.hasPrefix("peft: error: ") && outcome.notes.contains("every token"), "\(outcome.notes)")
       #expect(try scratch.listing == before)
     }
   }

@@ -24,18 +24,19 @@ import Testing
   @Test(arguments: [SIGINT, SIGTERM])
   func signalsLetTheStepFinishAndTheRunGoOn(_ signal: Int32) async throws {
     let scratch = try Scratch()
-    let text = try runText(["steps: 2": "steps: 60", "method: lora": "method: { use: lora, dropout: 0.1 }"])
+    let text = try runText(["steps: 2": "steps: 150", "method: lora": "method: { use: lora, dropout: 0.1 }"])
     try scratch.put("run.yaml", text)
     try scratch.put("whole.yaml", text.replacing("output_dir: out", with: "output_dir: whole"))
     let process = try start(scratch, ["train", "run.yaml"])
-    while process.isRunning, (try? metrics(scratch["out"]).count) ?? 0 < 2 { try await Task.sleep(for: .milliseconds(2)) }
+    // Without a suspension: the threads that would wake this test up are busy with others.
+    while process.isRunning, (try? metrics(scratch["out"]).count) ?? 0 < 2 { usleep(2000) }
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(process.terminationReason == .exit && process.terminationStatus == 75)
     let steps = try metrics(scratch["out"]).count
-    #expect((2..<60).contains(steps))
+    #expect((2..<150).contains(steps))
     let notes = try TextFile.read(scratch["errors"])
-    #expect(notes.contains("peft: stopped after step \(steps) of 60; everything is saved\ngo on with: peft resume "))
+    #expect(notes.contains("peft: stopped after step \(steps) of 150; everything is saved\ngo on with: peft resume "))
     #expect(!Folder.exists(scratch["out/adapter"]))
     try await scratch.expectRefusal(
       "train", "@run.yaml", "-q", status: .cannotCreate,
@@ -46,7 +47,7 @@ import Testing
     let files = ["out", "whole"].map { scratch["\($0)/adapter/adapter_model.safetensors"] }
     #expect(try SHA256.hex(ofFile: files[0]) == SHA256.hex(ofFile: files[1]))
     let losses = try ["out", "whole"].map { try metrics(scratch[$0]).map { $0["loss"]?.double } }
-    #expect(losses[0] == losses[1] && losses[0].count == 60)
+    #expect(losses[0] == losses[1] && losses[0].count == 150)
   }
 
   @Test func filesThatMayNotGrowLeaveNothing() async throws {
@@ -56,10 +57,21 @@ import Testing
     let process = try start(
       scratch, ["merge", "--model", "model", "--adapter", adapter, "--out", "merged"], under: "ulimit -f 64")
     process.waitUntilExit()
-    #expect(process.terminationReason == .exit && process.terminationStatus == ExitStatus.io.rawValue)
+    #expect(process.terminationReason == .exit && process.terminationStatus == PEFTCLI.ExitStatus.io.rawValue)
     #expect(try TextFile.read(scratch["errors"]).contains("a file may not grow that large here"))
     try Folder.remove(scratch["errors"])
     #expect(try scratch.listing == before)
+  }
+
+  @Test func aRunThatCannotSaveLeavesNothingHalfWritten() throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText())
+    let process = try start(scratch, ["train", "run.yaml", "-q"], under: "ulimit -f 64")
+    process.waitUntilExit()
+    #expect(process.terminationReason == .exit && process.terminationStatus == PEFTCLI.ExitStatus.io.rawValue)
+    let errors = try TextFile.read(scratch["errors"])
+    #expect(errors.contains("state.safetensors: cannot be written: a file may not grow that large here"), "\(errors)")
+    #expect(try scratch.listing.filter { $0.contains("partial") || $0.contains("adapter") || $0.contains("step-") }.isEmpty)
   }
 
   @Test func exitCodesAreTheDocumentedOnes() async throws {

@@ -4,14 +4,14 @@ import Testing
 
 /// Run files that cannot be run: every fault with its place, and nothing written.
 @Suite struct RunFileRefusalTests {
-  @Test(arguments: [
+  private static let faults: [(KeyValuePairs<String, String>, String)] = [
     (
       ["method: lora": "method: [lora"], "run.yaml:3:5: did not find expected ',' or ']' (while parsing a flow sequence from 2:9)"
     ),
     (["batch_size: 2": "batch_sise: 2"], "run.yaml:5:1: unknown key `batch_sise`; did you mean `batch_size`?"),
     (["steps: 2": "steps: many"], "run.yaml:4:8: `steps` is the string 'many', but must be an integer of at least 1"),
     (["method: lora": "method: lara"], "run.yaml:2:9: there is no method `lara`; did you mean `lora`?"),
-    (["steps: 2\n": ""], "run.yaml:1:1: one of `epochs` and `steps` is needed"),
+    (["steps: 2\n": ""], "run.yaml:1:1: one of `steps` and `epochs` is needed"),
     (
       ["method: lora": "method: { use: lora, rank: 0 }"],
       "run.yaml:2:28: `method.rank` is the integer 0, but must be an integer from 1 to 1048576"
@@ -23,7 +23,7 @@ import Testing
     ),
     (
       ["method: lora": "method: { use: lora, use_rslora: true }"],
-      "run.yaml:2:22: unknown key `use_rslora`; here it is called `scaling`"
+      "run.yaml:2:22: unknown key `use_rslora` in `method`; did you mean `scaling` (peft and LLaMA-Factory call it `use_rslora`)?"
     ),
     (
       ["batch_size: 2": "batch_size: 2\ntarget_modules: [q_prj]"],
@@ -37,7 +37,9 @@ import Testing
       ["method: lora": "method: lora\noptimizer: { lr: fast }"],
       "run.yaml:3:18: `optimizer.lr` is the string 'fast', but must be a number of at least 0.0"
     ),
-  ])
+  ]
+
+  @Test(arguments: faults)
   func faultsHavePlaces(_ change: KeyValuePairs<String, String>, _ message: String) async throws {
     let scratch = try Scratch()
     try scratch.put("run.yaml", runText(change))
@@ -47,13 +49,13 @@ import Testing
   @Test func allFaultsAreToldAtOnce() async throws {
     let scratch = try Scratch()
     try scratch.put(
-      "run.yaml", runText(["steps: 2": "steps: many"], adding: "seed: -1\nclip_grad_norm: 0\ntarget_modules: [nix]\n"))
+      "run.yaml", runText(["steps: 2": "steps: many"], adding: "seed: -1\nclip_grad_norm: 0\ntarget_modules: [q_prj]\n"))
     try await scratch.expectRefusal(
       "train", "@run.yaml", status: .configuration,
       "run.yaml:4:8: `steps` is the string 'many', but must be an integer of at least 1",
       "run.yaml:7:7: `seed` is the integer -1, but must be an integer of at least 0",
       "run.yaml:8:17: `clip_grad_norm` is the integer 0, but must be a number above 0.0",
-      "run.yaml:9:18: target_modules: `nix` matches no site of the model; did you mean `mlp`?")
+      "run.yaml:9:18: target_modules: `q_prj` matches no site of the model; did you mean `q_proj`?")
   }
 
   @Test func whatIsMissingIsNamed() async throws {

@@ -12,7 +12,7 @@ import Testing
 
 /// What one command line did.
 struct Outcome {
-  var status: ExitStatus
+  var status: PEFTCLI.ExitStatus
   /// Standard output.
   var printed: String
   /// Standard error.
@@ -93,7 +93,7 @@ final class Scratch {
 
   /// Runs a command line that must be refused: with that status and exactly these errors, and nothing written.
   func expectRefusal(
-    _ arguments: String..., status: ExitStatus, _ errors: String..., at location: SourceLocation = #_sourceLocation
+    _ arguments: String..., status: PEFTCLI.ExitStatus, _ errors: String..., at location: SourceLocation = #_sourceLocation
   ) async throws {
     let before = try listing
     let outcome = await peft(arguments)

@@ -107,6 +107,12 @@ import Testing
     try scratch.put("run.yaml", runText())
     for _ in 0..<2 { #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok) }
     #expect(try metrics(scratch["out"]).count == 2)
+    // Nothing is left to go on with: the results are written once more.
+    let adapter = scratch["out/adapter/adapter_model.safetensors"]
+    let digest = try SHA256.hex(ofFile: adapter)
+    #expect(await scratch.peft("resume", "@out", "-q").status == .ok)
+    #expect(try SHA256.hex(ofFile: adapter) == digest)
+    #expect(try metrics(scratch["out"]).count == 2)
   }
 
   @Test func entriesOfOnesOwnNeedNoSwift() async throws {
@@ -126,6 +132,7 @@ import Testing
     let page = await scratch.peft("methods", "tiny", "--methods", "@mine")
     #expect(page.printed.contains("trained: factor-b"))
     try await scratch.expectRefusal(
-      "train", "@run.yaml", status: .configuration, "run.yaml:2:9: there is no method `tiny`; did you mean `lora`?")
+      "train", "@run.yaml", status: .configuration,
+      "run.yaml:2:9: there is no method `tiny`; known: full, lora, lora-ga, queryable-lora, rslora, uni-lora")
   }
 }

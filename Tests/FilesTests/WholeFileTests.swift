@@ -34,6 +34,18 @@ import Testing
     #expect(try TextFile.read(scratch["f"]) == "old")
   }
 
+  /// What is no file is not replaced by one.
+  @Test func pipesAreWrittenInto() throws {
+    let scratch = try Scratch()
+    try #require(mkfifo(scratch["pipe"], 0o600) == 0)
+    let reader = open(scratch["pipe"], O_RDWR)
+    defer { close(reader) }
+    try WholeFile.write("through", to: scratch["pipe"])
+    var bytes = [UInt8](repeating: 0, count: 16)
+    #expect(read(reader, &bytes, 16) == 7 && bytes.prefix(7).elementsEqual("through".utf8))
+    #expect(try scratch.names() == ["pipe"] && !Folder.isFile(scratch["pipe"]))
+  }
+
   @Test func namesWhatCannotBeCreated() throws {
     let scratch = try Scratch()
     func write(_ path: String) -> String? { message(scratch) { try WholeFile.write("x", to: path) } }
@@ -118,7 +130,9 @@ import Testing
       #expect(message(scratch) { _ = try AtomicDirectory(path) }?.hasSuffix(": names no new folder") == true)
     }
     #expect(message(scratch) { _ = try AtomicDirectory(scratch["file"]) } == "file: is a file; a folder is to be written there")
-    #expect(message(scratch) { _ = try AtomicDirectory(scratch["file/b"]) } == "file: cannot be created (File exists)")
+    #expect(
+      message(scratch) { _ = try AtomicDirectory(scratch["file/b"]) }
+        == "file: is no folder (there is a file of that name); choose another folder")
   }
 
   @Test func removesLinksWithoutFollowingThem() throws {

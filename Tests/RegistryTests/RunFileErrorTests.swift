@@ -237,6 +237,6 @@ import Testing
   @Test func aModelThatCannotBeRead() throws {
     #expect(
       try scratch.errors(RunFileTests.minimal, sites: { _, _ throws in throw Refusal("no config.json") })
-        == ["run.yaml:1:13: `base_model`: no config.json"])
+        == ["run.yaml:1:13: base_model: no config.json"])
   }
 }
