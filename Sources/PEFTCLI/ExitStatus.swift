@@ -40,6 +40,12 @@ struct Failure: Error {
     switch error {
     case let error as Failure: self = error
     case let error as FileError: self.init(.init(error.kind), error.description)
+    case let error as OccupiedFolder:
+      let goOn = "go on with `\(Invocation.programName) resume \(shellQuoted(error.folder))`"
+      self.init(
+        .cannotCreate,
+        "\(error.folder): \(error.content); \(error.isResumable ? goOn : "choose another output_dir"), or begin anew with --overwrite"
+      )
     case let error as ConfigurationErrors: self.init(.init(error.kind), error.description)
     case let error as YAMLError: self.init(.configuration, error.description)
     case let error as Refusal: self.init(.configuration, error.description)
@@ -59,6 +65,7 @@ extension ExitStatus {
     case .configuration: self = .configuration
     case .missing: self = .missingInput
     case .badData: self = .badData
+    case .cannotCreate: self = .cannotCreate
     }
   }
 

@@ -11,6 +11,8 @@ public struct Issue: Sendable, Hashable, CustomStringConvertible {
     case missing
     /// What the file names is not what it has to be (65).
     case badData
+    /// What the file names cannot be written (73).
+    case cannotCreate
   }
 
   public var kind: Kind
@@ -44,7 +46,8 @@ public struct ConfigurationErrors: Error, Sendable, Hashable, CustomStringConver
   /// What is wrong with the inputs, where nothing is wrong with the file itself.
   public var kind: Issue.Kind {
     let kinds = Set(issues.map(\.kind))
-    return kinds.contains(.configuration) || kinds.isEmpty ? .configuration : kinds == [.missing] ? .missing : .badData
+    if kinds.contains(.configuration) { return .configuration }
+    return kinds.count > 1 ? .badData : kinds.first ?? .configuration
   }
 
   /// One line an issue.
@@ -73,7 +76,13 @@ struct IssueLog {
 }
 
 extension Issue.Kind {
-  init(_ kind: FileError.Kind) { self = kind == .badData ? .badData : .missing }
+  init(_ kind: FileError.Kind) {
+    switch kind {
+    case .badData: self = .badData
+    case .cannotCreate: self = .cannotCreate
+    case .missing, .io: self = .missing
+    }
+  }
 }
 
 extension FileError {

@@ -1,3 +1,4 @@
+import Files
 import PEFTKernel
 import YAML
 
@@ -111,6 +112,18 @@ extension RunFile {
   public func fault(_ refusal: Refusal, at key: String) -> ConfigurationErrors {
     let mark = marks.keys[key] ?? (key == "method" ? marks.method : .none)
     return ConfigurationErrors([Issue(refusal.description, file: path, line: mark.line, column: mark.column)])
+  }
+}
+
+extension RunFile {
+  /// A file that cannot be written, at the place of the key that led to it.
+  public func fault(_ error: FileError, at key: String) -> ConfigurationErrors {
+    var error = error
+    error.remedy = error.remedy ?? "choose another \(key)"
+    let mark = marks.keys[key] ?? .none
+    return ConfigurationErrors([
+      Issue("\(key): \(error)", kind: Issue.Kind(error.kind), file: path, line: mark.line, column: mark.column)
+    ])
   }
 }
 

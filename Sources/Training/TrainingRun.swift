@@ -43,14 +43,38 @@ public struct TrainingOutcome: Sendable {
 public actor TrainingRun {
   private let session: RunSession
   private let resumes: Bool
+  private let overwrites: Bool
+  private var lock: FolderLock?
 
-  /// `resumes` goes on from the newest checkpoint of the run's folder.
-  public init(_ session: RunSession, resumes: Bool = false) {
+  /// `resumes` goes on from the newest checkpoint of the run's folder; `overwrites` lets a new run replace one that is there.
+  public init(_ session: RunSession, resumes: Bool = false, overwrites: Bool = false) {
     self.session = session
     self.resumes = resumes
+    self.overwrites = overwrites
+  }
+
+  /// Takes the run's folder for this run alone, until the run ends. `run` does so by itself; whoever has something to do before it
+  /// can do it here.
+  ///
+  /// Refuses a folder where another run is at work and, with an ``OccupiedFolder``, one that holds what would be lost.
+  public func claim() throws {
+    guard lock == nil else { return }
+    let lock = try told { () throws(FileError) in try FolderLock(session.file.outputDir) }
+    if !resumes, !overwrites { try OccupiedFolder.check(for: session) }
+    self.lock = lock
+  }
+
+  /// A folder that cannot be written to is a fault of the key that names it.
+  private func told<Value>(_ body: () throws(FileError) -> Value) throws -> Value {
+    do throws(FileError) { return try body() } catch {
+      guard error.kind == .cannotCreate, !resumes else { throw error }
+      throw session.file.fault(error, at: "output_dir")
+    }
   }
 
   public func run(_ progress: @Sendable (TrainingEvent) -> Void = { _ in }) throws -> TrainingOutcome {
+    try claim()
+    defer { lock = nil }
     let file = session.file
     let output = file.outputDir
     let checkpoint = resumes ? try Checkpoint.newest(in: output) : nil
@@ -64,15 +88,13 @@ public actor TrainingRun {
       adapter = try session.startedAdapter()
     }
     let trainer = try session.trainer(for: adapter)
-    try Folder.create(output)
-    if let checkpoint {
-      try trainer.restore(from: checkpoint)
-    } else {
+    if let checkpoint { try trainer.restore(from: checkpoint) }
+    let log = try told { () throws(FileError) in
       // What an earlier run saved here must not be taken for this one's.
-      try Checkpoint.removeAll(in: output)
+      if checkpoint == nil { try Checkpoint.removeAll(in: output) }
+      try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
+      return try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
     }
-    try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
-    let log = try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
     let total = session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     progress(
       .started(

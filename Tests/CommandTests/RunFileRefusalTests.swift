@@ -87,7 +87,7 @@ import Testing
       try scratch.put("run.yaml", runText(["output_dir: out": "output_dir: \(target)"]))
       try await scratch.expectRefusal(
         "train", "@run.yaml", "-q", status: .cannotCreate,
-        "file: is no folder (there is a file of that name); choose another folder")
+        "run.yaml:6:13: output_dir: file: is no folder (there is a file of that name); choose another folder")
     }
   }
 
@@ -101,6 +101,13 @@ import Testing
       "train", "@run.yaml", "-q", status: .cannotCreate,
       "out: holds a run that was stopped; go on with `peft resume out`, or begin anew with --overwrite")
     #expect(await scratch.peft("train", "@run.yaml", "-q", "--overwrite").status == .ok)
+    try scratch.put("run.yaml", runText())
+    try Folder.create(scratch["out/metrics.jsonl"])
+    let outcome = await scratch.peft("train", "@run.yaml", "-q")
+    #expect(outcome.status == .cannotCreate)
+    #expect(
+      outcome.notes
+        == "peft: error: run.yaml:6:13: output_dir: out/metrics.jsonl: is a folder, not a file; choose another output_dir\n")
   }
 
   @Test func adaptersOfOtherBasesAreRefused() async throws {

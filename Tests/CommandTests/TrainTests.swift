@@ -105,7 +105,14 @@ import Testing
   @Test func aFinishedRunMayBeMadeAnew() async throws {
     let scratch = try Scratch()
     try scratch.put("run.yaml", runText())
-    for _ in 0..<2 { #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok) }
+    // A folder that was made beforehand is welcome, and so is what else lies in it.
+    try scratch.put("out/notes.txt", "mine")
+    #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok)
+    try await scratch.expectRefusal(
+      "train", "@run.yaml", "-q", status: .cannotCreate,
+      "out: holds a finished run; choose another output_dir, or begin anew with --overwrite")
+    #expect(await scratch.peft("train", "@run.yaml", "-q", "--overwrite").status == .ok)
+    #expect(Folder.isFile(scratch["out/notes.txt"]) && !Folder.exists(scratch["out/.lock"]))
     #expect(try metrics(scratch["out"]).count == 2)
     // Nothing is left to go on with: the results are written once more.
     let adapter = scratch["out/adapter/adapter_model.safetensors"]

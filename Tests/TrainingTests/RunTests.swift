@@ -77,8 +77,10 @@ import Testing
     _ = try await TrainingRun(session(Self.run + "\nsteps: 4", scratch, "a")).run()
     let text = Self.run + "\nsteps: 3\nsave_every: 1"
     let again = try session(text, scratch, "a")
+    let refusal = await #expect(throws: OccupiedFolder.self) { try await TrainingRun(again).run() }
+    #expect(refusal?.isResumable == false)
     let stopped = try await Task {
-      try await TrainingRun(again).run { event in
+      try await TrainingRun(again, overwrites: true).run { event in
         if case .step(let report, _) = event, report.step == 1 { withUnsafeCurrentTask { $0?.cancel() } }
       }
     }.value

@@ -23,6 +23,7 @@ struct ResumeCommand: Subcommand {
     // The folder may have been moved since.
     file.outputDir = Folder.absolute(folder)
     let session = try RunSession(file, registry: registry)
-    return try await ConductedRun(session: session, resumes: true, call: call, output: output).perform()
+    let run = TrainingRun(session, resumes: true)
+    return try await ConductedRun(session: session, run: run, call: call, output: output).perform()
   }
 }

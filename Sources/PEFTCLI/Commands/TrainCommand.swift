@@ -1,5 +1,4 @@
 import ArgumentParser
-import Files
 import Training
 
 struct TrainCommand: Subcommand {
@@ -16,7 +15,7 @@ struct TrainCommand: Subcommand {
   @Flag(help: "Check everything and say what would be done, but start nothing.")
   var dryRun = false
 
-  @Flag(help: "Begin anew although the output folder holds a run that could be resumed.")
+  @Flag(help: "Begin anew although the output folder holds a run; what it saved is replaced.")
   var overwrite = false
 
   @OptionGroup var output: RunOutputOptions
@@ -29,15 +28,7 @@ struct TrainCommand: Subcommand {
       call.console.print(output.json ? plan.json.text(indented: true) : plan.lines.joined(separator: "\n"))
       return .ok
     }
-    try refuseStoppedRun(session.file.outputDir)
-    return try await ConductedRun(session: session, resumes: false, call: call, output: output).perform()
-  }
-
-  /// A new run removes what an earlier one saved to go on from, which must be meant.
-  private func refuseStoppedRun(_ folder: String) throws {
-    guard let newest = try Checkpoint.newest(in: folder), !Checkpoint.isLast(newest), !overwrite else { return }
-    throw FileError(
-      .cannotCreate, folder, "holds a run that was stopped",
-      remedy: "go on with `\(Invocation.programName) resume \(shellQuoted(folder))`, or begin anew with --overwrite")
+    let run = TrainingRun(session, overwrites: overwrite)
+    return try await ConductedRun(session: session, run: run, call: call, output: output).perform()
   }
 }
