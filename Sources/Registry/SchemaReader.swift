@@ -205,8 +205,7 @@ extension OptionValue {
     case .null: .null
     case .bool(let value): .bool(value)
     case .int(let value): .int(value)
-    // What is not a number must stay no number: as null it would pass where null may stand.
-    case .double(let value): value.isNaN ? .string("nan") : .double(value)
+    case .double(let value): .double(value)
     case .string(let value): .string(value)
     case .list(let values): .sequence(values.map(\.node))
     case .map(let values): .mapping(values.sorted { $0.key < $1.key }.map { ($0.key, $0.value.node) })
