@@ -89,7 +89,35 @@ import Testing
         ])
   }
 
+  @Test func whatDoesNotBelongInAListIsNamed() throws {
+    #expect(
+      try errors(adding: "optimizer: { betas: [0.9, much, .nan] }") == [
+        "run.yaml:6:27: `optimizer.betas[1]` is the string 'much', but must be a number",
+        "run.yaml:6:33: `optimizer.betas[2]` is the number .nan, but must be a number",
+      ])
+    #expect(
+      try errors(adding: "layers_to_transform: [0, -1, two]") == [
+        "run.yaml:6:26: `layers_to_transform[1]` is the integer -1, but must be a layer's index",
+        "run.yaml:6:30: `layers_to_transform[2]` is the string 'two', but must be a layer's index",
+      ])
+    #expect(
+      try errors(adding: "target_modules: [3]")
+        == ["run.yaml:6:18: `target_modules[0]` is the integer 3, but must be a string"])
+    #expect(
+      try errors(adding: "samples: { prompts: [a, 3] }")
+        == ["run.yaml:6:25: `samples.prompts[1]` is the integer 3, but must be a string"])
+    #expect(
+      try errors(method: "{ use: pair, trainable: [3] }")
+        == ["run.yaml:2:34: `method.trainable[0]` is the integer 3, but must be a string"])
+    #expect(
+      try errors(method: "{ use: pair, trainable: [] }")
+        == ["run.yaml:2:33: `method.trainable` is an empty list, but must be a list of strings"])
+  }
+
   @Test func outOfRange() throws {
+    #expect(
+      try errors(adding: "clip_grad_norm: .nan")
+        == ["run.yaml:6:17: `clip_grad_norm` is the number .nan, but must be a number above 0.0"])
     #expect(
       try errors(adding: "gradient_accumulation: 0")
         == ["run.yaml:6:24: `gradient_accumulation` is the integer 0, but must be an integer from 1 to 65536"])
