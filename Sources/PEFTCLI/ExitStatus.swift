@@ -22,6 +22,8 @@ public enum ExitStatus: Int32, Sendable {
   /// Stopped between two steps, with everything saved to go on from.
   case stopped = 75
   case configuration = 78
+  /// Stopped by a signal before there was anything to save.
+  case interrupted = 130
 }
 
 /// An error as the user meets it. The one place that knows which error means which exit code.
@@ -53,6 +55,7 @@ struct Failure: Error {
     case let error as TokenizerError: self.init(.badData, error.description)
     case let error as JSONError: self.init(.badData, error.description)
     case let error as TrainingError: self.init(.failed, error.description)
+    case is CancellationError: self.init(.interrupted, "stopped before the first step; there is nothing to go on from")
     case let error as LinearAlgebraError: self.init(.failed, error.description)
     default: return nil
     }

@@ -8,15 +8,19 @@ public enum EvidenceStage {
   /// The adapter at step 0. `examples` are the training examples, needed only where gradients are wanted.
   ///
   /// Gradients of all adapted weights are held while they add up over the batches; each is freed once its site started.
+  /// `seen` is told of every batch that was looked at, with the count of all. Cancelling the task ends it between two batches, with a
+  /// `CancellationError`.
   public static func start(
-    _ parameterization: any Parameterization, sites: [Site], on model: any LanguageModel, examples: [Example], seed: UInt64
+    _ parameterization: any Parameterization, sites: [Site], on model: any LanguageModel, examples: [Example], seed: UInt64,
+    seen: (_ batch: Int, _ batches: Int) -> Void = { _, _ in }
   ) throws -> Adapter {
     let layout = try Adapter.layout(parameterization, over: sites)
     let now = Moment(mode: .training, seed: seed)
     let weight: @Sendable (SiteID) -> Tensor = { model.base($0).weight(as: .float32) }
     var gradients: [SiteID: Tensor] = [:]
     if case .gradients(let batches, let batchSize) = parameterization.initialization.wants {
-      gradients = try meanGradients(of: sites, model, examples: examples, batches: batches, batchSize: batchSize, seed: seed)
+      gradients = try meanGradients(
+        of: sites, model, examples: examples, batches: batches, batchSize: batchSize, seed: seed, seen: seen)
     }
     let start = try parameterization.start(layout, sites, weight: weight, gradients: &gradients, now)
     var adapter = try Adapter(parameterization, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
@@ -26,14 +30,16 @@ public enum EvidenceStage {
 
   /// Mean over batches of ∂(mean loss of the batch)/∂W at every site, on the untouched base.
   private static func meanGradients(
-    of sites: [Site], _ model: any LanguageModel, examples: [Example], batches: Int, batchSize: Int, seed: UInt64
-  ) throws(Refusal) -> [SiteID: Tensor] {
+    of sites: [Site], _ model: any LanguageModel, examples: [Example], batches: Int, batchSize: Int, seed: UInt64,
+    seen: (_ batch: Int, _ batches: Int) -> Void
+  ) throws -> [SiteID: Tensor] {
     guard !examples.isEmpty else {
       throw Refusal("this start needs gradients of the training loss, but there is no training data")
     }
     let sums = Dictionary(uniqueKeysWithValues: sites.map { ($0.id, Tensor.zeros([$0.outputs, $0.inputs])) })
     let plan = BatchPlan(examples, batchSize: batchSize, seed: Philox(key: seed).stream("evidence").key)
     for index in 0..<batches {
+      try Task.checkCancellation()
       for batch in plan.microBatches(at: index) where batch.labelCount > 0 {
         // Dropout is as in training; step −1 keeps these draws apart from those of the steps to come.
         let pass = Pass(
@@ -43,6 +49,7 @@ public enum EvidenceStage {
         }
         model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(batch.labelCount), run).backward()
       }
+      seen(index + 1, batches)
     }
     return sums
   }

@@ -98,11 +98,11 @@ public struct RunSession: Sendable {
     return id
   }
 
-  /// The adapter at step 0: the given one, or one started as the method says.
-  public func startedAdapter() throws -> Adapter {
+  /// The adapter at step 0: the given one, or one started as the method says. `seen` is told of the batches a start looks at.
+  public func startedAdapter(seen: (_ batch: Int, _ batches: Int) -> Void = { _, _ in }) throws -> Adapter {
     if let given { return given.adapter }
     return try Self.told(of: file, at: "method") {
-      try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed)
+      try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed, seen: seen)
     }
   }
 

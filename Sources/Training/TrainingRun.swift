@@ -8,6 +8,8 @@ import Registry
 
 /// What happens in a run, as it happens.
 public enum TrainingEvent: Sendable {
+  /// A start that wants gradients has looked at a batch.
+  case gradients(batch: Int, of: Int)
   /// The adapter has started: sites, trainable numbers, numbers of the model.
   case started(sites: Int, trainable: Int, total: Int, steps: Int, resumedAt: Int)
   /// What the user should know about the adapter's start.
@@ -39,7 +41,8 @@ public struct TrainingOutcome: Sendable {
 
 /// A whole run: start, steps, evaluations, checkpoints, results. An actor, so that training stays off the caller's own.
 ///
-/// Cancelling the task that runs it finishes the step at hand, saves, and ends with `.stopped`.
+/// Cancelling the task that runs it finishes the step at hand, saves, and ends with `.stopped`. While the adapter is still being
+/// started there is nothing to save, and it ends with a `CancellationError`.
 public actor TrainingRun {
   private let session: RunSession
   private let resumes: Bool
@@ -85,7 +88,7 @@ public actor TrainingRun {
     if let checkpoint {
       adapter = try Checkpoint.adapter(from: checkpoint, session)
     } else {
-      adapter = try session.startedAdapter()
+      adapter = try session.startedAdapter { progress(.gradients(batch: $0, of: $1)) }
     }
     let trainer = try session.trainer(for: adapter)
     if let checkpoint { try trainer.restore(from: checkpoint) }

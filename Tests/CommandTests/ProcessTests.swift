@@ -50,6 +50,41 @@ import Testing
     #expect(losses[0] == losses[1] && losses[0].count == 150)
   }
 
+  @Test func aFolderBelongsToOneRunAtATime() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText(["steps: 2": "steps: 100000\nsave_every: 1"]))
+    let process = try start(scratch, ["train", "run.yaml", "-q"])
+    while process.isRunning, (try? metrics(scratch["out"]).count) ?? 0 < 3 { usleep(2000) }
+    for arguments in [["train", "@run.yaml"], ["train", "@run.yaml", "--overwrite"], ["resume", "@out"]] {
+      let outcome = await scratch.peft(arguments)
+      #expect(outcome.status == .cannotCreate)
+      #expect(outcome.notes.contains("out: another process is working there; wait until it is done, or use another folder\n"))
+    }
+    #expect(process.isRunning)
+    // A killed process locks nothing.
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+    try scratch.put("run.yaml", runText())
+    #expect(await scratch.peft("train", "@run.yaml", "-q").notes.contains("out: holds a run that was stopped; go on with"))
+    #expect(await scratch.peft("train", "@run.yaml", "-q", "--overwrite").status == .ok)
+  }
+
+  @Test func aStartCanBeStopped() throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText(["method: lora": "method: { use: lora-ga, rank: 2, batches: 65536 }"]))
+    let process = try start(scratch, ["train", "run.yaml"])
+    while process.isRunning, (try? TextFile.read(scratch["errors"]).contains("looking at gradients 1/65536")) != true {
+      usleep(2000)
+    }
+    kill(process.processIdentifier, SIGINT)
+    process.waitUntilExit()
+    #expect(process.terminationReason == .exit && process.terminationStatus == 130)
+    #expect(
+      try TextFile.read(scratch["errors"])
+        .hasSuffix("peft: error: stopped before the first step; there is nothing to go on from\n"))
+    #expect(!Folder.exists(scratch["out"]))
+  }
+
   @Test func filesThatMayNotGrowLeaveNothing() async throws {
     let scratch = try Scratch()
     let before = try scratch.listing

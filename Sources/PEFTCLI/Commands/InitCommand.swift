@@ -29,7 +29,8 @@ struct InitCommand: Subcommand {
     guard session.entry.hasAdapter else {
       throw Refusal("`\(session.entry.name)` has no adapter: it trains the base's own tensors")
     }
-    let adapter = try session.startedAdapter()
+    let reporter = TrainingReporter(call.console, json ? .silent : call.console.isTerminal ? .bar : .lines)
+    let adapter = try session.startedAdapter { reporter.take(.gradients(batch: $0, of: $1)) }
     for note in adapter.notes { call.console.note("note: \(note)") }
     let target = out ?? Folder.join(session.file.outputDir, "adapter_init")
     try session.write(adapter, to: target)

@@ -6,7 +6,7 @@ struct TrainCommand: Subcommand {
     commandName: "train", abstract: "Train what a run file says.",
     discussion: """
       SIGINT or SIGTERM lets the step at hand finish, saves everything, and ends with code 75; `resume` then goes on, bit for \
-      bit as if nothing had happened.
+      bit as if nothing had happened. Before the first step there is nothing to save; then the code is 130.
       """)
 
   @Argument(help: ArgumentHelp("The run file.", valueName: "run.yaml"))
