@@ -120,9 +120,11 @@ public struct RunSession: Sendable {
     let schedule = Schedule(
       Schedule.Shape(rawValue: settings.schedule.rawValue) ?? .constant, warmup: settings.warmupSteps(of: steps),
       total: steps, floor: settings.minLRRatio)
-    return try Trainer(
-      model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
-      clipNorm: file.clipGradNorm, seed: file.seed)
+    return try Self.told(of: file, at: given == nil ? "method" : "init_adapter") {
+      try Trainer(
+        model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
+        clipNorm: file.clipGradNorm, seed: file.seed)
+    }
   }
 }
 

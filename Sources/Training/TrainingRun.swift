@@ -68,6 +68,10 @@ public actor TrainingRun {
   }
 
   /// A folder that cannot be written to is a fault of the key that names it.
+  private static let noGradient =
+    "every gradient of the first step is exactly zero: as it starts, what is trained does not reach the loss; train other roles too, "
+    + "or choose another init"
+
   private func told<Value>(_ body: () throws(FileError) -> Value) throws -> Value {
     do throws(FileError) { return try body() } catch {
       guard error.kind == .cannotCreate, !resumes else { throw error }
@@ -140,6 +144,7 @@ public actor TrainingRun {
       ])
       progress(.step(report, seconds: seconds))
       let isLast = trainer.step == session.steps
+      if report.step == 1, report.gradientNorm == 0 { progress(.note(Self.noGradient)) }
       if isLast || file.evalEvery.map({ trainer.step % $0 == 0 }) == true { after = try evaluate() }
       if !isLast, file.saveEvery.map({ trainer.step % $0 == 0 }) == true { try save() }
     }

@@ -34,6 +34,18 @@ import Testing
       "run.yaml:5:13: tokens.safetensors holds batches of 2, but batch_size · gradient_accumulation is 3; make them equal"
     ),
     (
+      ["method: lora": "method: { use: lora, rank_pattern: { q_proj: 0, k_proj: 4 } }"],
+      "run.yaml:2:46: `method.rank_pattern.q_proj` is the integer 0, but must be a positive number"
+    ),
+    (
+      ["method: lora": "method: { use: lora, trainable: [] }"],
+      "run.yaml:2:33: `method.trainable` is an empty list, but must be a list of strings"
+    ),
+    (
+      ["method: lora": "method: { use: lora, trainable: [core] }"],
+      "run.yaml:2:9: nothing is trainable; name roles of this method under trainable"
+    ),
+    (
       ["method: lora": "method: lora\noptimizer: { lr: fast }"],
       "run.yaml:3:18: `optimizer.lr` is the string 'fast', but must be a number of at least 0.0"
     ),
@@ -89,6 +101,13 @@ import Testing
         "train", "@run.yaml", "-q", status: .cannotCreate,
         "run.yaml:6:13: output_dir: file: is no folder (there is a file of that name); choose another folder")
     }
+    try scratch.put("run.yaml", runText())
+    try Folder.create(scratch["out/metrics.jsonl"])
+    let outcome = await scratch.peft("train", "@run.yaml", "-q")
+    #expect(outcome.status == .cannotCreate)
+    #expect(
+      outcome.notes
+        == "peft: error: run.yaml:6:13: output_dir: out/metrics.jsonl: is a folder, not a file; choose another output_dir\n")
   }
 
   @Test func aStoppedRunIsNotLost() async throws {
@@ -101,13 +120,6 @@ import Testing
       "train", "@run.yaml", "-q", status: .cannotCreate,
       "out: holds a run that was stopped; go on with `peft resume out`, or begin anew with --overwrite")
     #expect(await scratch.peft("train", "@run.yaml", "-q", "--overwrite").status == .ok)
-    try scratch.put("run.yaml", runText())
-    try Folder.create(scratch["out/metrics.jsonl"])
-    let outcome = await scratch.peft("train", "@run.yaml", "-q")
-    #expect(outcome.status == .cannotCreate)
-    #expect(
-      outcome.notes
-        == "peft: error: run.yaml:6:13: output_dir: out/metrics.jsonl: is a folder, not a file; choose another output_dir\n")
   }
 
   @Test func adaptersOfOtherBasesAreRefused() async throws {
