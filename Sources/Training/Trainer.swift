@@ -103,7 +103,7 @@ public final class Trainer {
       let run = ModelRun(pass: pass, attachment: attachment, trained: base)
       let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
       loss += part.item
-      guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(loss); \(suspicion)") }
+      guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(shown(loss)); \(suspicion(batch))") }
       // A method's own terms are means over the pass, which counts by its share of the step's learned tokens.
       let share = Double(batch.labelCount) / Double(labels)
       let objective = pass.penalties.reduce(part) { $0 + $1 * share }
@@ -133,7 +133,7 @@ public final class Trainer {
     for (parameter, gradient) in zip(parameters, gradients) {
       let squares = gradient.sumOfSquares
       guard squares.isFinite else {
-        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite; \(suspicion)")
+        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite; \(suspicion())")
       }
       total += squares
     }
@@ -148,7 +148,7 @@ public final class Trainer {
   public func evaluate(_ examples: [Example], tokensPerBatch: Int = 2048) throws(TrainingError) -> Evaluation {
     let result = Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
     guard result.loss.isFinite else {
-      throw TrainingError(step: step, message: "the evaluation loss is \(result.loss); \(suspicion)")
+      throw TrainingError(step: step, message: "the evaluation loss is \(shown(result.loss)); \(suspicion())")
     }
     return result
   }

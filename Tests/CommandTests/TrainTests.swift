@@ -52,6 +52,7 @@ import Testing
     #expect(outcome.status == .ok)
     let events = try outcome.printed.split(separator: "\n").map { try JSON(parsing: String($0)) }
     #expect(events.compactMap { $0["event"]?.string } == ["started", "step", "step", "saved", "finished"])
+    #expect(events[3]["path"] == "out/checkpoints/step-00000002")
     let end = try #require(events.last)
     #expect(end["steps"]?.int == 2 && end["adapter"] == "out/adapter" && end["trainable"]?.int == events[0]["trainable"]?.int)
   }
@@ -120,6 +121,56 @@ import Testing
     #expect(await scratch.peft("resume", "@out", "-q").status == .ok)
     #expect(try SHA256.hex(ofFile: adapter) == digest)
     #expect(try metrics(scratch["out"]).count == 2)
+  }
+
+  @Test func resultsOfOthersAreNotReplaced() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText())
+    try scratch.put("out/adapter/adapter_config.json", "{}")
+    try await scratch.expectRefusal(
+      "train", "@run.yaml", "-q", status: .cannotCreate,
+      "out: holds `adapter`; choose another output_dir, or begin anew with --overwrite")
+  }
+
+  @Test func aStartThatLooksAtGradientsSaysSo() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText(["method: lora": "method: { use: lora-ga, rank: 2, batches: 3 }"]))
+    let lines = await scratch.peft("train", "@run.yaml")
+    #expect(lines.notes.hasPrefix("looking at gradients 1/3\nlooking at gradients 3/3\n"))
+    let events = try await scratch.peft("train", "@run.yaml", "--json", "--overwrite").printed.split(separator: "\n")
+      .map { try JSON(parsing: String($0)) }
+    #expect(events.prefix(3).compactMap { $0["batch"]?.int } == [1, 2, 3])
+  }
+
+  @Test func whatDoesNotReachTheLossIsNoted() async throws {
+    let scratch = try Scratch()
+    // B starts at zero, so that A alone has no effect.
+    for (roles, isNoted) in [("factor-a", true), ("factor-a, factor-b", false)] {
+      try scratch.put("run.yaml", runText(["method: lora": "method: { use: lora, trainable: [\(roles)] }"]))
+      let outcome = await scratch.peft("train", "@run.yaml", "--overwrite")
+      #expect(outcome.status == .ok)
+      #expect(outcome.notes.contains("note: every gradient of the first step is exactly zero") == isNoted)
+    }
+  }
+
+  @Test func aScaleBeyondAllNumbersIsNamed() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText(["method: lora": "method: { use: lora, rank: 8, alpha: 1e300 }"]))
+    let outcome = await scratch.peft("train", "@run.yaml", "-q")
+    #expect(outcome.status == .failed)
+    #expect(
+      outcome.notes
+        == "peft: error: step 1: the loss is nan; the change at model.layers.0.self_attn.q_proj is scaled by 1.25e+299, "
+        + "more than single precision holds; lower what the scale follows from, such as alpha\n")
+  }
+
+  @Test func beforeTheFirstUpdateTheRateIsNotToBlame() async throws {
+    let scratch = try Scratch()
+    // In reach of single precision, but not of the products that follow.
+    try scratch.put("run.yaml", runText(["method: lora": "method: { use: lora, init: orthogonal, rank: 8, alpha: 1e39 }"]))
+    let outcome = await scratch.peft("train", "@run.yaml", "-q")
+    #expect(outcome.status == .failed && !outcome.notes.contains("lower the learning rate"), "\(outcome.notes)")
+    #expect(outcome.notes.contains("nothing has been updated yet, so it is not the learning rate; the base alone has the loss "))
   }
 
   @Test func entriesOfOnesOwnNeedNoSwift() async throws {
