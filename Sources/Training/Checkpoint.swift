@@ -7,8 +7,9 @@ import PEFTKernel
 public enum Checkpoint {
   static let folderName = "checkpoints"
 
-  /// Writes `run/checkpoints/step-N` and removes all but the last `keeping` of them.
-  public static func write(_ trainer: Trainer, to run: String, keeping: Int = 2) throws {
+  /// Writes `run/checkpoints/step-N`, whose path is returned, and removes all but the last `keeping` of them.
+  @discardableResult
+  public static func write(_ trainer: Trainer, to run: String, keeping: Int = 2) throws -> String {
     let folder = Folder.join(run, folderName)
     try Folder.create(folder)
     let target = try AtomicDirectory(Folder.join(folder, name(trainer.step)), existing: .replace)
@@ -31,6 +32,7 @@ public enum Checkpoint {
     try target.commit()
     let names = try Folder.names(in: folder).filter { $0.hasPrefix("step-") }.sorted()
     for old in names.dropLast(keeping) { try Folder.remove(Folder.join(folder, old)) }
+    return target.path
   }
 
   /// The newest complete checkpoint of a run, nil where there is none.

@@ -22,10 +22,10 @@ public struct Evaluation: Sendable {
 
   public var perplexity: Double { exp(loss) }
 
-  /// Evaluates `examples` in batches of about `tokensPerBatch`.
+  /// Evaluates `examples` in batches of about `tokensPerBatch`; `seen` is told how many of them are done.
   public static func of(
     _ model: any LanguageModel, adapter: Adapter?, trained: [String: Tensor] = [:], _ examples: [Example],
-    tokensPerBatch: Int = 2048
+    tokensPerBatch: Int = 2048, seen: (_ examples: Int) -> Void = { _ in }
   ) -> Evaluation {
     let now = Moment(mode: .evaluation)
     let attachment = adapter?.attached(now)
@@ -44,6 +44,7 @@ public struct Evaluation: Sendable {
       let run = ModelRun(pass: pass, attachment: attachment, trained: trained)
       sum += model.loss(batch.ids, labels: batch.labels, scale: 1, run).item
       tokens += batch.labelCount
+      seen(end)
     }
     return Evaluation(loss: tokens == 0 ? .nan : sum / Double(tokens), tokens: tokens)
   }

@@ -16,6 +16,7 @@ public enum TrainingEvent: Sendable {
   case note(String)
   case step(StepReport, seconds: Double)
   case evaluated(step: Int, Evaluation)
+  /// A checkpoint stands at `path`.
   case saved(step: Int, path: String)
 }
 
@@ -67,11 +68,11 @@ public actor TrainingRun {
     self.lock = lock
   }
 
-  /// A folder that cannot be written to is a fault of the key that names it.
   private static let noGradient =
     "every gradient of the first step is exactly zero: as it starts, what is trained does not reach the loss; train other roles too, "
     + "or choose another init"
 
+  /// A folder that cannot be written to is a fault of the key that names it.
   private func told<Value>(_ body: () throws(FileError) -> Value) throws -> Value {
     do throws(FileError) { return try body() } catch {
       guard error.kind == .cannotCreate, !resumes else { throw error }
@@ -124,9 +125,9 @@ public actor TrainingRun {
     var savedAt = trainer.step
     func save() throws {
       try trainer.checkFinite()
-      try Checkpoint.write(trainer, to: output)
+      let path = try Checkpoint.write(trainer, to: output)
       savedAt = trainer.step
-      progress(.saved(step: trainer.step, path: Folder.join(output, Checkpoint.folderName)))
+      progress(.saved(step: trainer.step, path: path))
     }
     while trainer.step < session.steps {
       if Task.isCancelled {
@@ -143,8 +144,8 @@ public actor TrainingRun {
         "tokens_per_second": .double(Double(report.tokens) / seconds),
       ])
       progress(.step(report, seconds: seconds))
-      let isLast = trainer.step == session.steps
       if report.step == 1, report.gradientNorm == 0 { progress(.note(Self.noGradient)) }
+      let isLast = trainer.step == session.steps
       if isLast || file.evalEvery.map({ trainer.step % $0 == 0 }) == true { after = try evaluate() }
       if !isLast, file.saveEvery.map({ trainer.step % $0 == 0 }) == true { try save() }
     }
