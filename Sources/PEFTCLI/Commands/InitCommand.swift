@@ -30,6 +30,7 @@ struct InitCommand: Subcommand {
       throw Refusal("`\(session.entry.name)` has no adapter: it trains the base's own tensors")
     }
     let adapter = try session.startedAdapter()
+    for note in adapter.notes { call.console.note("note: \(note)") }
     let target = out ?? Folder.join(session.file.outputDir, "adapter_init")
     try session.write(adapter, to: target)
     let trainable = adapter.trainable.reduce(0) { $0 + $1.count }
