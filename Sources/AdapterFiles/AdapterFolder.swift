@@ -6,6 +6,9 @@ struct AdapterFolder {
   static let configName = "adapter_config.json"
   static let weightsName = "adapter_model.safetensors"
 
+  /// Whether a file of that name may be in a directory that is written.
+  static func owns(_ name: String) -> Bool { [configName, weightsName].contains(name) }
+
   let path: String
   /// The object in adapter_config.json.
   let config: JSON

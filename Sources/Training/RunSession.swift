@@ -171,9 +171,14 @@ extension RunSession {
     do { return try body() } catch let refusal as Refusal { throw file.fault(refusal, at: key) }
   }
 
-  /// Writes the adapter as the run leaves it.
-  public func write(_ adapter: Adapter, to path: String) throws {
+  /// Refuses a folder in which the run's adapter could not be written, before time is spent on it.
+  public func checkTarget(_ path: String, existing: AtomicDirectory.Existing = .replace) throws(FileError) {
+    try AdapterWriter.check(path, model: model, origin: given?.origin, existing: existing)
+  }
+
+  /// Writes the adapter as the run leaves it. What the run reads is never replaced, nor a folder with strange files in it.
+  public func write(_ adapter: Adapter, existing: AtomicDirectory.Existing = .replace, to path: String) throws {
     try AdapterWriter.write(
-      adapter, entry: entry, registry: registry, model: model, origin: given?.origin, existing: .replace, to: path)
+      adapter, entry: entry, registry: registry, model: model, origin: given?.origin, existing: existing, to: path)
   }
 }

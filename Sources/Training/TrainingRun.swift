@@ -51,6 +51,9 @@ public actor TrainingRun {
   public func run(_ progress: @Sendable (TrainingEvent) -> Void = { _ in }) throws -> TrainingOutcome {
     let file = session.file
     let output = file.outputDir
+    let (adapterPath, modelPath) = (Folder.join(output, "adapter"), Folder.join(output, "model"))
+    if session.entry.hasAdapter { try session.checkTarget(adapterPath) }
+    if session.entry.trainable.base { try ModelWriter.check(modelPath, model: session.model, existing: .replace) }
     let checkpoint = resumes ? try Checkpoint.newest(in: output) : nil
     if resumes, checkpoint == nil {
       throw FileError(.missing, output, "has no checkpoint to resume from", remedy: "start it with `peft train`")

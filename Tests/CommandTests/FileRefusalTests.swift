@@ -203,6 +203,44 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
       "run.yaml:3:41: data.max_seq_len is 513, but text has 512 positions; use at most 512")
   }
 
+  @Test func overwritingDeletesNothingElse() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText())
+    #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok)
+    for name in ["config.json", "model.safetensors"] {
+      try scratch.put("par/base/\(name)", MappedFile(scratch["model/\(name)"]).withBytes { Array($0) })
+    }
+    try scratch.put("par/notes.txt", "mine")
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+      try scratch.put("par/adapter/\(name)", MappedFile(scratch["out/adapter/\(name)"]).withBytes { Array($0) })
+    }
+    try scratch.put("on.yaml", runText(["method: lora": "init_adapter: par/adapter\noptimizer: { lr: 1e-4 }"]))
+    let both = ["--model", "@par/base", "--adapter", "@par/adapter"]
+    for command in [["merge"] + both, ["export"] + both, ["init", "@on.yaml"]] {
+      for (out, why) in [
+        ("par", "contains an input and is not replaced"), ("par/base", "is "), ("par/adapter", "is an input and is not replaced"),
+        ("out", "is not replaced: it holds 'adapter', which is nothing that is written there; choose another name or remove it\n"),
+      ] {
+        let before = try scratch.listing
+        let outcome = await scratch.peft(command + ["--out", "@\(out)", "--overwrite"])
+        #expect(outcome.status == .cannotCreate, "\(command) \(out)")
+        #expect(outcome.notes.contains("peft: error: \(out): \(why)"), "\(outcome.notes)")
+        #expect(try scratch.listing == before)
+      }
+      let made = "made-\(command[0])"
+      #expect(await scratch.peft(command + ["--out", "@\(made)"]).status == .ok)
+      #expect(await scratch.peft(command + ["--out", "@\(made)"]).status == .cannotCreate)
+      #expect(await scratch.peft(command + ["--out", "@\(made)", "--overwrite"]).status == .ok)
+      try scratch.put("\(made)/notes.txt", "mine")
+      let refused = await scratch.peft(command + ["--out", "@\(made)", "--overwrite"])
+      #expect(refused.status == .cannotCreate && refused.notes.contains("\(made): is not replaced: it holds 'notes.txt'"))
+    }
+    // A run says so before it trains.
+    try scratch.put("on.yaml", runText(["method: lora": "init_adapter: out/adapter\noptimizer: { lr: 1e-4 }"]))
+    try await scratch.expectRefusal(
+      "train", "@on.yaml", "-q", status: .cannotCreate, "out/adapter: is an input and is not replaced; write to another folder")
+  }
+
   @Test func resultsAreNotWrittenOverOthers() async throws {
     let scratch = try Scratch()
     let both = ["--model", "@model", "--adapter", Fixtures.run("llama-tiny/lora/adapter_final")]
