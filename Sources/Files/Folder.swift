@@ -39,7 +39,7 @@ public enum Folder {
     for _ in 0..<40 {
       guard let mode = mode(path, AT_SYMLINK_NOFOLLOW), mode & S_IFMT == S_IFLNK else { break }
       let target = withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
-        let count = readlink(path, buffer.baseAddress, buffer.count)
+        let count = buffer.baseAddress.map { readlink(path, $0, buffer.count) } ?? 0
         return count > 0 ? String(validating: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
       }
       guard let target else { break }
