@@ -177,8 +177,13 @@ extension RunSession {
   }
 
   /// Writes the adapter as the run leaves it. What the run reads is never replaced, nor a folder with strange files in it.
-  public func write(_ adapter: Adapter, existing: AtomicDirectory.Existing = .replace, to path: String) throws {
+  ///
+  /// `base` is the model directory that belongs to it, where the run trained the base as well.
+  public func write(
+    _ adapter: Adapter, on base: String? = nil, existing: AtomicDirectory.Existing = .replace, to path: String
+  ) throws {
     try AdapterWriter.write(
-      adapter, entry: entry, registry: registry, model: model, origin: given?.origin, existing: existing, to: path)
+      adapter, entry: entry, registry: registry, model: model, origin: given?.origin,
+      base: try base.map { (path) throws(FileError) in try ModelDirectory(path) }, existing: existing, to: path)
   }
 }

@@ -8,7 +8,7 @@ import Registry
 
 /// What happens in a run, as it happens.
 public enum TrainingEvent: Sendable {
-  /// The adapter has started: sites, trainable numbers, numbers of the model.
+  /// The adapter has started: sites, trainable numbers, numbers of model and adapter together.
   case started(sites: Int, trainable: Int, total: Int, steps: Int, resumedAt: Int)
   case step(StepReport, seconds: Double)
   case evaluated(step: Int, Evaluation)
@@ -69,7 +69,8 @@ public actor TrainingRun {
     try Folder.create(output)
     try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
     let log = try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
-    let total = session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    let total =
+      session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) } + trainer.adapter.trainable.reduce(0) { $0 + $1.count }
     progress(
       .started(
         sites: session.sites.count, trainable: trainer.trainableCount, total: total, steps: session.steps,
@@ -116,15 +117,14 @@ public actor TrainingRun {
       end: end, steps: trainer.step, before: before, after: after, trainable: trainer.trainableCount, total: total,
       adapterPath: nil, modelPath: nil, adapter: trainer.adapter, trainedBase: trainer.trainedBase)
     guard end == .finished else { return outcome }
-    if !trainer.adapter.layout.isEmpty {
-      let path = Folder.join(output, "adapter")
-      try session.write(trainer.adapter, to: path)
-      outcome.adapterPath = path
-    }
     if !trainer.trainedBase.isEmpty {
-      let path = Folder.join(output, "model")
-      try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: path)
-      outcome.modelPath = path
+      try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: modelPath)
+      outcome.modelPath = modelPath
+    }
+    if !trainer.adapter.layout.isEmpty {
+      // The adapter was trained on the base as it became, and on no other.
+      try session.write(trainer.adapter, on: outcome.modelPath, to: adapterPath)
+      outcome.adapterPath = adapterPath
     }
     return outcome
   }
