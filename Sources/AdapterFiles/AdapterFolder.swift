@@ -27,7 +27,7 @@ struct AdapterFolder {
     }
     let configPath = Folder.join(path, Self.configName)
     guard Folder.isFile(configPath) else { throw Self.noConfig(path) }
-    config = try TextFile.readJSON(configPath)
+    config = try TextFile.readJSON(configPath, maximumBytes: 1 << 24)
     guard config.members != nil else { throw FileError(.badData, configPath, "is no JSON object") }
     if config["peft_type"] == nil, config["lora_parameters"] != nil || config["fine_tune_type"] != nil {
       throw FileError(

@@ -6,7 +6,8 @@ public enum Measurement {
     let (a, b) = (random.uniform([size, size], in: -1..<1), random.uniform([size, size], in: -1..<1))
     let c = Tensor(uninitialized: [size, size], .float32)
     func product() {
-      BLAS.multiply(.float32, size, size, size, a.operand, b.operand, into: c.address(), stride: size, threads: parallel ? Threads.count : 1)
+      BLAS.multiply(
+        .float32, size, size, size, a.operand, b.operand, into: c.address(), stride: size, threads: parallel ? Threads.count : 1)
     }
     product()
     let flops = 2 * Double(size) * Double(size) * Double(size)

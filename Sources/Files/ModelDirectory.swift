@@ -40,7 +40,8 @@ public struct ModelDirectory: Sendable {
   }
 
   private static func readConfiguration(_ path: String) throws(FileError) -> JSON {
-    let config = try TextFile.readJSON(path)
+    // As a value a document takes many times its bytes, and a stranger's could fill any memory.
+    let config = try TextFile.readJSON(path, maximumBytes: 1 << 24)
     guard config.members != nil else { throw FileError(.badData, path, "is no JSON object") }
     return config
   }

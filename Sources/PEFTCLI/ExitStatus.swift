@@ -40,8 +40,7 @@ struct Failure: Error {
     switch error {
     case let error as Failure: self = error
     case let error as FileError: self.init(.init(error.kind), error.description)
-    case let error as ConfigurationErrors:
-      self.init(.init(error.kind), error.description)
+    case let error as ConfigurationErrors: self.init(.init(error.kind), error.description)
     case let error as YAMLError: self.init(.configuration, error.description)
     case let error as Refusal: self.init(.configuration, error.description)
     case let error as DataErrors: self.init(.badData, error.description)

@@ -72,6 +72,10 @@ struct IssueLog {
   }
 }
 
+extension Issue.Kind {
+  init(_ kind: FileError.Kind) { self = kind == .badData ? .badData : .missing }
+}
+
 extension FileError {
   /// What is wrong and why, without the path.
   var reason: String { what + (cause.map { " (\($0))" } ?? "") + (remedy.map { "; \($0)" } ?? "") }

@@ -25,6 +25,7 @@ public enum Checkpoint {
     let state: JSON = [
       "step": .int(trainer.step), "steps": .int(trainer.schedule.total), "seed": .string(String(trainer.seed)),
       "optimizer": .object(counters),
+      "inputs": .object(try trainer.inputDigests().map { .init($0.name, .string($0.digest)) }),
     ]
     try WholeFile.write(state.text(indented: true) + "\n", to: Folder.join(target.partial, "state.json"))
     try target.commit()
@@ -38,6 +39,9 @@ public enum Checkpoint {
     guard Folder.isFolder(folder) else { return nil }
     return try Folder.names(in: folder).filter { $0.hasPrefix("step-") }.max().map { Folder.join(folder, $0) }
   }
+
+  /// Removes every checkpoint of a run.
+  static func removeAll(in run: String) throws(FileError) { try Folder.remove(Folder.join(run, folderName)) }
 
   /// Whether a checkpoint is a run's last: nothing is left to go on with.
   public static func isLast(_ folder: String) -> Bool {
@@ -53,6 +57,8 @@ public enum Checkpoint {
     var seed: UInt64
     var tensors: [String: Tensor]
     var counters: [String: Int]
+    /// Fingerprints of what the run was fed with.
+    var inputs: [String: String]
 
     func named(_ prefix: String) -> [String: Tensor] {
       var chosen: [String: Tensor] = [:]
@@ -79,7 +85,9 @@ public enum Checkpoint {
     }
     var counters: [String: Int] = [:]
     for member in state["optimizer"]?.members ?? [] { counters[member.key] = member.value.int }
-    return Contents(step: step, seed: seed, tensors: tensors, counters: counters)
+    var inputs: [String: String] = [:]
+    for member in state["inputs"]?.members ?? [] { inputs[member.key] = member.value.string }
+    return Contents(step: step, seed: seed, tensors: tensors, counters: counters, inputs: inputs)
   }
 
   /// The adapter of a checkpoint, laid out as the session says.
@@ -113,9 +121,22 @@ extension Trainer {
     guard contents.seed == seed else {
       throw Refusal("the checkpoint was made with seed \(contents.seed), but the run file says \(seed)")
     }
+    for (name, digest) in try inputDigests() where contents.inputs[name].map({ $0 != digest }) == true {
+      throw Refusal(
+        "the \(name) changed since the checkpoint \(folder) was made", remedy: "restore it as it was, or start a new run")
+    }
     try restore(
       step: contents.step, parameters: contents.named("parameter."), optimizer: contents.named("optimizer."),
       counters: contents.counters)
+  }
+}
+
+extension Trainer {
+  /// Fingerprints of the training data and the base: with others a run cannot go on as if it had never stopped.
+  func inputDigests() throws(FileError) -> [(name: String, digest: String)] {
+    let data = ("training data", dataDigest)
+    // A model that was drawn follows from config and seed.
+    return model.directory.tensorNames.isEmpty ? [data] : [data, ("base model", try model.directory.digest())]
   }
 }
 

@@ -35,57 +35,18 @@ public struct RunSession: Sendable {
     model =
       file.fromScratch
       ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
-    var notes: [String] = []
-    let positions = model.maximumPositions
-    let limit = min(file.data.maxSeqLen ?? model.maximumPositions, model.maximumPositions)
-    if let asked = file.data.maxSeqLen, asked > model.maximumPositions {
-      throw file.fault(
-        Refusal(
-          "data.max_seq_len is \(asked), but \(file.baseModel) has \(positions) positions", remedy: "use at most \(positions)"),
-        at: "data.max_seq_len")
-    }
-    var isOrdered = !file.data.shuffle
-    if let path = file.data.tokens {
-      self.tokenizer = nil
-      let tokens = try TokenFile.read(path, vocabulary: model.vocabularySize)
-      training = tokens.examples
-      validation = []
-      if tokens.batchSize != file.batchSize * file.gradientAccumulation {
-        throw file.fault(
-          Refusal(
-            "\(path) holds batches of \(tokens.batchSize), but batch_size · gradient_accumulation is "
-              + "\(file.batchSize * file.gradientAccumulation)", remedy: "make them equal"),
-          at: "batch_size")
-      }
-      if let longest = tokens.examples.first(where: { $0.ids.count > positions }) {
-        throw FileError(
-          .badData, path, "holds sequences of \(longest.ids.count) ids, but the model has \(positions) positions",
-          remedy: "make the file with shorter sequences")
-      }
-      isOrdered = true
-    } else {
-      let tokenizer = try Self.tokenizer(of: model)
-      self.tokenizer = tokenizer
-      let encoder = Encoder(
-        tokenizer: tokenizer, endOfText: Self.endOfText(of: model, tokenizer), learnsPrompt: file.data.lossOn == .all,
-        maximumLength: limit)
-      func read(_ path: String?) throws -> [Example] {
-        guard let path else { return [] }
-        let result = encoder.examples(try DataFile.read(path))
-        if result.cut > 0 { notes.append("\(path): \(result.cut) examples were cut to \(limit) tokens") }
-        if result.dropped > 0 { notes.append("\(path): \(result.dropped) examples had nothing to learn within \(limit) tokens") }
-        guard !result.examples.isEmpty else {
-          throw FileError(.badData, path, "no example has anything to learn", remedy: "raise data.max_seq_len")
-        }
-        return result.examples
-      }
-      training = try read(file.data.train)
-      validation = try read(file.data.valid)
-    }
+    let data = try RunData(file, for: model)
+    (tokenizer, training, validation) = (data.tokenizer, data.training, data.validation)
+    var notes = data.notes
+    let isOrdered = file.data.tokens != nil || !file.data.shuffle
     batches = BatchPlan(
       training, batchSize: file.batchSize, accumulation: file.gradientAccumulation,
-      packedLength: file.data.packing ? limit : nil, shuffles: !isOrdered, seed: file.seed)
-    steps = file.steps ?? (file.epochs ?? 1) * batches.stepsPerEpoch
+      packedLength: file.data.packing ? data.limit : nil, shuffles: !isOrdered, seed: file.seed)
+    let (whole, isTooMany) = (file.epochs ?? 1).multipliedReportingOverflow(by: batches.stepsPerEpoch)
+    guard !isTooMany else {
+      throw file.fault(Refusal("so many passes of \(batches.stepsPerEpoch) steps are more than can be counted"), at: "epochs")
+    }
+    steps = file.steps ?? whole
     if isOrdered, file.data.tokens != nil, steps > batches.stepsPerEpoch {
       notes.append("the token file has \(batches.stepsPerEpoch) steps; \(steps) steps go through it more than once")
     }

@@ -43,6 +43,8 @@ public final class Trainer {
   let state: any UpdateState
   private let trainableKeys: [TensorKey]
   private let baseNames: [String]
+  /// Fingerprint of the training examples.
+  private(set) lazy var dataDigest = batches.digest
 
   /// Refuses, with the optimizer's rule, parameters that the optimizer cannot serve.
   public init(
@@ -142,9 +144,13 @@ public final class Trainer {
     return norm
   }
 
-  /// Mean loss per learned token of `examples` under the parameters as they are.
-  public func evaluate(_ examples: [Example], tokensPerBatch: Int = 2048) -> Evaluation {
-    Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
+  /// Mean loss per learned token of `examples` under the parameters as they are; one that is not finite is an error.
+  public func evaluate(_ examples: [Example], tokensPerBatch: Int = 2048) throws(TrainingError) -> Evaluation {
+    let result = Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
+    guard result.loss.isFinite else {
+      throw TrainingError(step: step, message: "the evaluation loss is \(result.loss); \(suspicion)")
+    }
+    return result
   }
 
   /// Puts the trainer where a checkpoint left off. Refuses what does not fit.

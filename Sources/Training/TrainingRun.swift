@@ -65,8 +65,13 @@ public actor TrainingRun {
       adapter = try session.startedAdapter()
     }
     let trainer = try session.trainer(for: adapter)
-    if let checkpoint { try trainer.restore(from: checkpoint) }
     try Folder.create(output)
+    if let checkpoint {
+      try trainer.restore(from: checkpoint)
+    } else {
+      // What an earlier run saved here must not be taken for this one's.
+      try Checkpoint.removeAll(in: output)
+    }
     try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
     let log = try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
     let total =
@@ -78,13 +83,15 @@ public actor TrainingRun {
     var before: Evaluation?
     func evaluate() throws -> Evaluation? {
       guard !session.validation.isEmpty else { return nil }
-      let result = trainer.evaluate(session.validation)
+      let result = try trainer.evaluate(session.validation)
       try log.append(["step": .int(trainer.step), "eval_loss": .double(result.loss), "eval_tokens": .int(result.tokens)])
       progress(.evaluated(step: trainer.step, result))
       return result
     }
     if trainer.step == 0 { before = try evaluate() }
     var after = before
+    // A run whose steps are all done has that evaluation in its log.
+    if resumes, trainer.step == session.steps, !session.validation.isEmpty { after = try trainer.evaluate(session.validation) }
     var end = TrainingOutcome.End.finished
     var savedAt = trainer.step
     func save() throws {
@@ -126,6 +133,8 @@ public actor TrainingRun {
       try session.write(trainer.adapter, on: outcome.modelPath, to: adapterPath)
       outcome.adapterPath = adapterPath
     }
+    // Whoever stopped the run behind its last step is told so, although nothing is left to do.
+    if Task.isCancelled { outcome.end = .stopped }
     return outcome
   }
 }

@@ -46,6 +46,10 @@ import Testing
     #expect(
       try registry.entry("pair", overriding: ["init": .map(["gamma": .int(2)])]).initialization.options["gamma"] == .double(2))
     #expect(try registry.entry("pair", overriding: [:]) == registry.entry(named: "pair"))
+    // Another projection is no longer what PEFT's files call this one.
+    let typed = try registry.overriding(registry.entry(named: "pair"), ["peft_type": .string("LORA")])
+    #expect(try registry.overriding(typed, ["projection": .map(["use": .string("pair"), "rank": .int(2)])]).peftType == "LORA")
+    #expect(try registry.overriding(typed, ["projection": .string("none")]).peftType == nil)
   }
 
   @Test(

@@ -1,3 +1,4 @@
+import Files
 import PEFTKernel
 import Registry
 import Testing
@@ -164,6 +165,13 @@ import Testing
       try scratch.errors(RunFileTests.minimal.replacing("train.jsonl }", with: "train.jsonl, tokens: tokens.bin }"))
         == ["run.yaml:3:37: `data.train` and `data.tokens` exclude one another; give one"])
     #expect(
+      try scratch.errors(
+        RunFileTests.minimal.replacing("train: train.jsonl }", with: "tokens: tokens.bin, packing: true, max_seq_len: 8 }"))
+        == [
+          "run.yaml:3:38: `data.packing` cannot stand beside `data.tokens`, which is learned as it stands, in order",
+          "run.yaml:3:57: `data.max_seq_len` cannot stand beside `data.tokens`, which is learned as it stands, in order",
+        ])
+    #expect(
       try scratch.errors(RunFileTests.minimal.replacing("pair", with: "full") + "target_modules: [q_proj]")
         == ["run.yaml:6:17: `target_modules` says nothing here: `full` has no adapter, it trains the whole base"])
     #expect(
@@ -197,6 +205,10 @@ import Testing
     #expect(error?.issues.map(\.line) == [3])
     let both = #expect(throws: ConfigurationErrors.self) { try scratch.run(text + "sed: 1") }
     #expect(both?.kind == .configuration)
+    let damaged = #expect(throws: ConfigurationErrors.self) {
+      try scratch.run(RunFileTests.minimal) { path, _ in throw FileError(.badData, path, "is cut short") }
+    }
+    #expect(damaged?.kind == .badData)
     #expect(
       try scratch.errors(RunFileTests.minimal.replacing("base_model: model", with: "base_model: train.jsonl"))
         == ["run.yaml:1:13: base_model: train.jsonl: is no folder; relative paths start at this file's folder"])

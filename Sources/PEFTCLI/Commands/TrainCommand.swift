@@ -29,18 +29,15 @@ struct TrainCommand: Subcommand {
       call.console.print(output.json ? plan.json.text(indented: true) : plan.lines.joined(separator: "\n"))
       return .ok
     }
-    try clear(session.file.outputDir)
+    try refuseStoppedRun(session.file.outputDir)
     return try await ConductedRun(session: session, resumes: false, call: call, output: output).perform()
   }
 
-  /// Makes way for a run: what an earlier one saved to go on from must not be taken for this one's.
-  private func clear(_ folder: String) throws {
-    guard let newest = try Checkpoint.newest(in: folder) else { return }
-    guard Checkpoint.isLast(newest) || overwrite else {
-      throw FileError(
-        .cannotCreate, folder, "holds a run that was stopped",
-        remedy: "go on with `\(Invocation.programName) resume \(shellQuoted(folder))`, or begin anew with --overwrite")
-    }
-    try Folder.remove(Folder.join(folder, "checkpoints"))
+  /// A new run removes what an earlier one saved to go on from, which must be meant.
+  private func refuseStoppedRun(_ folder: String) throws {
+    guard let newest = try Checkpoint.newest(in: folder), !Checkpoint.isLast(newest), !overwrite else { return }
+    throw FileError(
+      .cannotCreate, folder, "holds a run that was stopped",
+      remedy: "go on with `\(Invocation.programName) resume \(shellQuoted(folder))`, or begin anew with --overwrite")
   }
 }
