@@ -16,10 +16,10 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
 /// Models, adapters and data that are not what they should be, and places that cannot be written to.
 @Suite struct FileRefusalTests {
   private static let hostile: [([UInt8], String)] = [
-    ([1, 2, 3], "is no safetensors file (3 bytes, 8 at least); download it again"),
+    ([1, 2, 3], "is no safetensors file (3 bytes, 8 at least); copy or download it again"),
     (
       [255, 255, 255, 255, 255, 255, 255, 255, 0x7B],
-      "is no safetensors file (a header of 18446744073709551615 bytes, at most 100000000 allowed)"
+      "is no safetensors file (a header of 18446744073709551615 bytes, at most 100000000 allowed); copy or download it again"
     ),
     (
       Array("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n".utf8),
@@ -27,19 +27,19 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     ),
     (
       safetensors("{\(tensor("a", "[1]", "[0,4]")), \(tensor("b", "[1]", "[2,6]"))}", 6),
-      "tensor 'b' overlaps the tensor before it"
+      "tensor 'b' overlaps the tensor before it; save it again with a program that keeps to the format"
     ),
     (
       safetensors("{\(tensor("a", "[2]", "[0,8]"))}", 4),
-      "tensor 'a' lies outside the file (data_offsets 0, 8 in 4 bytes of data); download it again"
+      "tensor 'a' lies outside the file (data_offsets 0, 8 in 4 bytes of data); copy or download it again"
     ),
     (
       safetensors("{\(tensor("a", "[1]", "[0,4]")), \(tensor("a", "[1]", "[4,8]"))}", 8),
-      "has a header that is not JSON (byte 69: duplicate key \"a\")"
+      "has a header that is not JSON (byte 69: duplicate key \"a\"); copy or download it again"
     ),
     (
       safetensors("{\(tensor("a", "[4294967296, 4294967296]", "[0,0]"))}", 0),
-      "tensor 'a' has a shape whose product is too large"
+      "tensor 'a' has a shape whose product is too large; save it again with a program that keeps to the format"
     ),
   ]
 
@@ -70,7 +70,7 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     try scratch.link("cut/config.json", to: Fixtures.run("llama-tiny/model/config.json"))
     let outcome = await scratch.peft("eval", "--model", "@cut", "--data", "@tokens.safetensors")
     #expect(outcome.status == .badData && outcome.notes.contains("cut/model.safetensors: tensor '"), "\(outcome.notes)")
-    #expect(outcome.notes.contains("lies outside the file") && outcome.notes.hasSuffix("download it again\n"))
+    #expect(outcome.notes.contains("lies outside the file") && outcome.notes.hasSuffix("copy or download it again\n"))
     try Folder.remove(scratch["cut/model.safetensors"])
     let missing = await scratch.peft("eval", "--model", "@cut", "--data", "@tokens.safetensors")
     #expect(missing.status == .missingInput && missing.notes.contains("cut: "), "\(missing.notes)")
