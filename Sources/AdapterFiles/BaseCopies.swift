@@ -19,7 +19,7 @@ enum BaseCopies {
       } else {
         continue
       }
-      guard try !entry.dtype.isInteger && weights.floats(of: entry.name) == values else {
+      guard !entry.dtype.isInteger, try weights.floats(of: entry.name) == values else {
         throw FileError(
           .badData, weights.path, "tensor '\(printable(entry.name))' is not the base's own \(name)",
           cause: "its shape is \(entry.shape): it was trained or resized, or belongs to another base",
