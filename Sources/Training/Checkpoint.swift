@@ -70,10 +70,26 @@ public enum Checkpoint {
   }
 
   static func read(_ folder: String) throws -> Contents {
+    do { return try contents(folder) } catch let error as FileError { throw damaged(folder, error) }
+  }
+
+  /// What is wrong with a checkpoint's files, and which older one could be used.
+  private static func damaged(_ folder: String, _ error: FileError) -> FileError {
+    let (parent, name) = Folder.split(folder)
+    let older = (try? Folder.names(in: parent))?.last { $0.hasPrefix("step-") && $0 < name }
+    var error = error
+    error.what = "the checkpoint \(name) is damaged: \(error.what)"
+    error.remedy =
+      older.map { "\($0) is kept: remove \(folder) to resume from it" }
+      ?? "no older one is kept: remove \(folder) and start the run anew"
+    return error
+  }
+
+  private static func contents(_ folder: String) throws -> Contents {
     let path = Folder.join(folder, "state.json")
     let state = try TextFile.readJSON(path)
     guard let step = state["step"]?.int, step >= 0, let seed = state["seed"]?.string.flatMap({ UInt64($0) }) else {
-      throw FileError(.badData, path, "has no step and seed", remedy: "resume from another checkpoint")
+      throw FileError(.badData, path, "has no step and seed")
     }
     let file = try SafetensorsFile(Folder.join(folder, "state.safetensors"))
     var tensors: [String: Tensor] = [:]
