@@ -79,7 +79,9 @@ struct AdapterRecord {
   /// Refuses a file whose tensors are not those that were written.
   func check(_ weights: SafetensorsFile) throws(FileError) {
     for (name, item) in tensors.sorted(by: { $0.key < $1.key }) {
-      guard let entry = weights.entry(name) else { throw FileError(.badData, weights.path, "lacks the tensor '\(printable(name))'") }
+      guard let entry = weights.entry(name) else {
+        throw FileError(.badData, weights.path, "lacks the tensor '\(printable(name))'")
+      }
       guard entry.shape == item.shape else {
         throw FileError(
           .badData, weights.path, "tensor '\(printable(name))' has shape \(entry.shape)", cause: "\(item.shape) was written",

@@ -71,16 +71,19 @@ struct AdapterTensors {
     guard let entry = weights.entry(name) else { throw FileError(.badData, weights.path, "has no tensor '\(printable(name))'") }
     guard entry.shape == spec.shape else {
       throw FileError(
-        .badData, weights.path, "tensor '\(printable(name))' has shape \(entry.shape)", cause: "config and base call for \(spec.shape)",
+        .badData, weights.path, "tensor '\(printable(name))' has shape \(entry.shape)",
+        cause: "config and base call for \(spec.shape)",
         remedy: "check the rank, and that the adapter belongs to this base")
     }
     guard spec.role == .index || !entry.dtype.isInteger else {
-      throw FileError(.badData, weights.path, "tensor '\(printable(name))' is \(entry.dtype.rawValue) where floating numbers are wanted")
+      throw FileError(
+        .badData, weights.path, "tensor '\(printable(name))' is \(entry.dtype.rawValue) where floating numbers are wanted")
     }
     let floats = try weights.floats(of: name)
     guard let wrong = floats.firstIndex(where: { !$0.isFinite }) else { return Tensor(floats, shape: entry.shape) }
     throw FileError(
-      .badData, weights.path, "tensor '\(printable(name))' is not finite", cause: "\(floats[wrong]) at \(wrong) of \(floats.count)",
+      .badData, weights.path, "tensor '\(printable(name))' is not finite",
+      cause: "\(floats[wrong]) at \(wrong) of \(floats.count)",
       remedy: "use a checkpoint from before the run diverged")
   }
 }

@@ -65,7 +65,9 @@ struct SafetensorsHeader {
       }
       let entry = try readTensor(member)
       // The reader has refused equal bytes; these differ and yet Unicode calls them equal.
-      guard seen.insert(entry.name).inserted else { throw bad("has two tensors '\(printable(entry.name))'", remedy: Self.malformed) }
+      guard seen.insert(entry.name).inserted else {
+        throw bad("has two tensors '\(printable(entry.name))'", remedy: Self.malformed)
+      }
       tensors.append(entry)
     }
   }
@@ -73,7 +75,7 @@ struct SafetensorsHeader {
   private mutating func readMetadata(_ value: JSON) throws(FileError) {
     guard let members = value.members else { throw bad("has a __metadata__ that is no JSON object", remedy: Self.malformed) }
     for member in members {
-      guard let text = member.value.string else { 
+      guard let text = member.value.string else {
         throw bad("has a __metadata__ '\(printable(member.key))' that is no text", remedy: Self.malformed)
       }
       metadata[member.key] = text
@@ -86,7 +88,8 @@ struct SafetensorsHeader {
     guard let word = member.value["dtype"]?.string else { throw bad("\(tensor) has no dtype", remedy: Self.malformed) }
     guard let dtype = StoredType(rawValue: word) else {
       let known = StoredType.allCases.map(\.rawValue).joined(separator: " ")
-      throw bad("\(tensor) has the unknown dtype '\(printable(word))'", cause: "known: \(known)", remedy: "convert it to one of these")
+      throw bad(
+        "\(tensor) has the unknown dtype '\(printable(word))'", cause: "known: \(known)", remedy: "convert it to one of these")
     }
     guard let shapeItems = member.value["shape"]?.array else { throw bad("\(tensor) has no shape", remedy: Self.malformed) }
     var shape: [Int] = []
@@ -106,7 +109,7 @@ struct SafetensorsHeader {
     guard let offsets = member.value["data_offsets"]?.array, offsets.count == 2, case .int(let begin) = offsets[0],
       case .int(let end) = offsets[1]
     else { throw bad("\(tensor) has no pair of data_offsets", remedy: Self.malformed) }
-    guard begin <= end else { 
+    guard begin <= end else {
       throw bad("\(tensor) begins after its end", cause: "data_offsets \(begin), \(end)", remedy: Self.malformed)
     }
     let dataSize = fileSize - dataStart
@@ -130,7 +133,7 @@ struct SafetensorsHeader {
     for tensor in tensors {
       let name = "tensor '\(printable(tensor.name))'"
       if tensor.range.lowerBound < end { throw bad("\(name) overlaps the tensor before it", remedy: Self.malformed) }
-      if tensor.range.lowerBound > end { 
+      if tensor.range.lowerBound > end {
         throw bad("has \(tensor.range.lowerBound - end) bytes of no tensor before \(name)", remedy: Self.malformed)
       }
       end = tensor.range.upperBound

@@ -29,7 +29,9 @@ public final class WholeFile {
   private static let pendingLimit = 1 << 16
 
   public init(_ path: String) throws(FileError) {
-    guard !["", ".", ".."].contains(Folder.split(path).name), !path.hasSuffix("/") else { throw FileError(.cannotCreate, path, "names no file") }
+    guard !["", ".", ".."].contains(Folder.split(path).name), !path.hasSuffix("/") else {
+      throw FileError(.cannotCreate, path, "names no file")
+    }
     guard !Folder.isFolder(path) else { throw FileError(.cannotCreate, path, "is a folder, not a file") }
     self.path = path
     guard !Folder.exists(path) || Folder.isFile(path) else {

@@ -11,7 +11,8 @@ public enum Checkpoint {
   public static func write(_ trainer: Trainer, to run: String, keeping: Int = 2) throws {
     let folder = Folder.join(run, folderName)
     try Folder.create(folder)
-    let target = try AtomicDirectory(Folder.join(folder, name(trainer.step)), existing: .replace, owns: { ["state.json", "state.safetensors"].contains($0) })
+    let target = try AtomicDirectory(
+      Folder.join(folder, name(trainer.step)), existing: .replace, owns: { ["state.json", "state.safetensors"].contains($0) })
     var tensors: [SafetensorsWriter.Tensor] = []
     for parameter in trainer.parameters { tensors.append(.init("parameter." + parameter.name, parameter.value)) }
     for (name, tensor) in trainer.state.tensors { tensors.append(.init("optimizer." + name, tensor)) }

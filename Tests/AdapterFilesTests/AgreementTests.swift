@@ -76,7 +76,8 @@ struct AgreementTests {
     let trained = try scratch.adapter("llama") { tensors in
       var values = values
       values[7] += 1
-      tensors.append(StoredTensor(name: names[0].replacing(".weight", with: ".base_layer.weight"), shape: table.shape, floats: values))
+      tensors.append(
+        StoredTensor(name: names[0].replacing(".weight", with: ".base_layer.weight"), shape: table.shape, floats: values))
     }
     #expect(
       said(trained)

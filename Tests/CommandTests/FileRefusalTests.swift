@@ -219,7 +219,9 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     for command in [["merge"] + both, ["export"] + both, ["init", "@on.yaml"]] {
       for (out, why) in [
         ("par", "contains an input and is not replaced"), ("par/base", "is "), ("par/adapter", "is an input and is not replaced"),
-        ("out", "is not replaced: it holds 'adapter', which is nothing that is written there; choose another name or remove it\n"),
+        (
+          "out", "is not replaced: it holds 'adapter', which is nothing that is written there; choose another name or remove it\n"
+        ),
       ] {
         let before = try scratch.listing
         let outcome = await scratch.peft(command + ["--out", "@\(out)", "--overwrite"])

@@ -36,7 +36,10 @@ private let damaged = "; copy or download it again"
     ("{\(tensor("a", "F32", "[1]", "[0.0, 4.0]"))}", 4, "f: tensor 'a' has no pair of data_offsets" + malformed),
     ("{\(tensor("a", "F32", "[-1]", "[0,4]"))}", 4, "f: tensor 'a' has a shape that is no list of sizes" + malformed),
     ("{\(tensor("a", "F32", "[1.0]", "[0,4]"))}", 4, "f: tensor 'a' has a shape that is no list of sizes" + malformed),
-    ("{\(tensor("a", "F32", "[99999999999999999999]", "[0,4]"))}", 4, "f: tensor 'a' has a shape that is no list of sizes" + malformed),
+    (
+      "{\(tensor("a", "F32", "[99999999999999999999]", "[0,4]"))}", 4,
+      "f: tensor 'a' has a shape that is no list of sizes" + malformed
+    ),
     (
       "{\(tensor("a", "F32", "[4294967296, 4294967296]", "[0,0]"))}", 0,
       "f: tensor 'a' has a shape whose product is too large" + malformed

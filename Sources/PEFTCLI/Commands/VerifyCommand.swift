@@ -6,7 +6,9 @@ import JSON
 struct VerifyCommand: Subcommand {
   static let configuration = CommandConfiguration(
     commandName: "verify", abstract: "Compare a method with reference files that an independent program computed.",
-    discussion: "Ends with code 1 if an error exceeds the tolerance, if no method here reads a file, or if nothing asks for one of its tensors.")
+    discussion:
+      "Ends with code 1 if an error exceeds the tolerance, if no method here reads a file, or if nothing asks for one of its tensors."
+  )
 
   @Argument(help: ArgumentHelp("Reference files.", valueName: "file.safetensors"))
   var files: [String]
