@@ -26,7 +26,7 @@ struct AgreementTests {
     "fields of PEFT's that were edited beside the record",
     arguments: [
       ("lora_alpha", 64, "16"), ("r", 16, "8"), ("use_rslora", true, "false"), ("peft_type", "UNILORA", "\"LORA\""),
-      ("rank_pattern", ["model.layers.0.self_attn.q_proj": 2], "{}"), ("target_modules", ["q_proj"], "[\"q_proj\",\"v_proj\"]"),
+      ("rank_pattern", ["model.layers.0.self_attn.q_proj": 2], "{}"), ("target_modules", ["q_proj"], "[\"q_proj\", \"v_proj\"]"),
     ] as [(String, JSON, String)])
   func edited(_ field: String, _ value: JSON, _ recorded: String) throws {
     let entry = try registry.entry("lora", overriding: ["rank": .int(8), "alpha": .int(16)])
