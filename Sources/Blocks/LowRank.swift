@@ -156,7 +156,12 @@ extension LowRank {
     OptionSpec("allow_excess_rank", .boolean, default: .bool(false), "whether the rank may exceed a site's size"),
   ]
 
-  public init(_ options: Options) {
+  public init(_ options: Options) throws(Refusal) {
+    for name in ["rank_pattern", "alpha_pattern"] {
+      for pattern in options.table(name).keys.sorted() where (try? Regex(pattern)) == nil {
+        throw Refusal("\(name): `\(pattern)` is no regular expression", remedy: "use a site's path, its end, or a pattern of it")
+      }
+    }
     self.init(
       rank: options.int("rank"), alpha: options.double("alpha"),
       scaling: Scaling(rawValue: options.string("scaling")) ?? .standard, dropout: options.double("dropout"),
@@ -167,5 +172,5 @@ extension LowRank {
   /// The registered axis.
   public static let definition = AxisDefinition<any Projection>(
     "low-rank", "ΔW = s·B·A at every site", options: options
-  ) { (options) throws(Refusal) in LowRank(options) }
+  ) { (options) throws(Refusal) in try LowRank(options) }
 }

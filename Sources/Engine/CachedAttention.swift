@@ -37,10 +37,4 @@ extension Tensor {
     }
     return y
   }
-
-  /// Writes the rows of `x` over those of this tensor from row `start` on; only for owners, as `withUnsafeMutableBytes`.
-  public func overwrite(from start: Int, with x: Tensor) {
-    precondition(x.columns == columns && x.scalar == scalar && start >= 0 && start + x.rows <= rows)
-    address(start * columns).copyMemory(from: x.address(), byteCount: x.count * scalar.byteCount)
-  }
 }

@@ -55,6 +55,13 @@ extension Tensor {
       stride: b.columns)
   }
 
+  /// Writes the rows of `x` over those of this tensor from row `start` on, bit for bit; only for owners, as
+  /// `withUnsafeMutableBytes`.
+  public func overwrite(from start: Int, with x: Tensor) {
+    precondition(x.columns == columns && x.scalar == scalar && start >= 0 && start + x.rows <= rows)
+    address(start * columns).copyMemory(from: x.address(), byteCount: x.count * scalar.byteCount)
+  }
+
   /// self ← scale · self, in place.
   public func scaleInPlace(by factor: Double) {
     switch scalar {

@@ -63,6 +63,7 @@ final class TrainingReporter: Sendable {
         say(
           "training \(Format.grouped(trainable)) of \(Format.grouped(total)) parameters (\(share))\(what), \(steps) steps\(place)"
         )
+      case .note(let note): say("note: \(note)")
       case .step(let report, let seconds): step(report, seconds, &state)
       case .evaluated(let step, let evaluation):
         say(
@@ -118,6 +119,7 @@ final class TrainingReporter: Sendable {
 
   private static func json(_ event: TrainingEvent) -> JSON {
     switch event {
+    case .note(let note): ["event": "note", "note": .string(note)]
     case .started(let sites, let trainable, let total, let steps, let resumedAt):
       [
         "event": "started", "sites": .int(sites), "trainable": .int(trainable), "total": .int(total), "steps": .int(steps),

@@ -17,7 +17,7 @@ public enum RunSchema {
     KeySpec("data", .section(data), required: true, "what is learned from"),
     KeySpec(
       "optimizer", .section(optimizer), "how the parameters follow their gradients; the optimizer's own options stand here too"),
-    KeySpec("epochs", .value(.integer(1...Int.max)), "passes over the data; give this or `steps`"),
+    KeySpec("epochs", .value(.integer(1...1_000_000)), "passes over the data; give this or `steps`"),
     KeySpec("steps", .value(.integer(1...Int.max)), "optimizer steps; give this or `epochs`"),
     KeySpec("batch_size", .value(.integer(1...65536)), default: .int(8), "sequences in a micro-batch"),
     KeySpec("gradient_accumulation", .value(.integer(1...65536)), default: .int(1), "micro-batches in a step"),

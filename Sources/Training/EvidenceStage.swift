@@ -19,7 +19,9 @@ public enum EvidenceStage {
       gradients = try meanGradients(of: sites, model, examples: examples, batches: batches, batchSize: batchSize, seed: seed)
     }
     let start = try parameterization.start(layout, sites, weight: weight, gradients: &gradients, now)
-    return try Adapter(parameterization, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
+    var adapter = try Adapter(parameterization, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
+    adapter.notes = start.notes
+    return adapter
   }
 
   /// Mean over batches of ∂(mean loss of the batch)/∂W at every site, on the untouched base.

@@ -161,8 +161,7 @@ public final class Trainer {
       guard let value = saved[parameter.name], value.shape == parameter.value.shape else {
         throw Refusal("the checkpoint has no \(parameter.name) of shape \(parameter.value.shape)")
       }
-      parameter.value.scaleInPlace(by: 0)
-      parameter.value.accumulate(value)
+      parameter.value.overwrite(from: 0, with: value.converted(to: parameter.value.scalar))
     }
     try state.restore(optimizer, counters)
     self.step = step

@@ -10,6 +10,8 @@ import Registry
 public enum TrainingEvent: Sendable {
   /// The adapter has started: sites, trainable numbers, numbers of model and adapter together.
   case started(sites: Int, trainable: Int, total: Int, steps: Int, resumedAt: Int)
+  /// What the user should know about the adapter's start.
+  case note(String)
   case step(StepReport, seconds: Double)
   case evaluated(step: Int, Evaluation)
   case saved(step: Int, path: String)
@@ -80,6 +82,7 @@ public actor TrainingRun {
       .started(
         sites: session.sites.count, trainable: trainer.trainableCount, total: total, steps: session.steps,
         resumedAt: trainer.step))
+    for note in adapter.notes { progress(.note(note)) }
     var before: Evaluation?
     func evaluate() throws -> Evaluation? {
       guard !session.validation.isEmpty else { return nil }

@@ -78,12 +78,12 @@ import Testing
     func rms(_ x: [Double]) -> Double {
       var (y, r) = (x, [0.0])
       rmsnorm_f64(&y, &r, x, w, 1e-5, 1, d)
-      return dot_f64(y, dy, d)
+      return zip(y, dy).reduce(0) { $0 + $1.0 * $1.1 }
     }
     func layer(_ x: [Double]) -> Double {
       var (y, m, r) = (x, [0.0], [0.0])
       layernorm_f64(&y, &m, &r, x, w, nil, 1e-5, 1, d)
-      return dot_f64(y, dy, d)
+      return zip(y, dy).reduce(0) { $0 + $1.0 * $1.1 }
     }
     var (y, m, r, dx) = (x, [0.0], [0.0], x)
     for isRMS in [true, false] {

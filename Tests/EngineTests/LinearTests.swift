@@ -134,10 +134,4 @@ import Testing
       for (a, b) in zip(gram, Tensor.identity(4, .float64).values) { #expect(abs(a - b) < 1e-12) }
     }
   }
-
-  @Test func philoxIsThePublishedGenerator() {
-    // Random123's known answer for key 0, counter 0.
-    let block = Philox.block(key: 0, counter: 0)
-    #expect(block == (0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8))
-  }
 }

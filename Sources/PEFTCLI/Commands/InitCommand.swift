@@ -36,6 +36,7 @@ struct InitCommand: Subcommand {
     let existing = overwrite || out == nil ? AtomicDirectory.Existing.replace : .refuse
     try session.checkTarget(target, existing: existing)
     let adapter = try session.startedAdapter()
+    for note in adapter.notes { call.console.note("note: \(note)") }
     try session.write(adapter, existing: existing, to: target)
     let trainable = adapter.trainable.reduce(0) { $0 + $1.count }
     if json {
