@@ -113,7 +113,7 @@ extension ModelDirectory {
         let absent = ordered.count { !Folder.exists(Folder.join(path, $0)) }
         throw FileError(
           .missing, shardPath, "is named in \(index) but does not exist", cause: "\(absent) of \(ordered.count) shards missing",
-          remedy: "download the model's missing files")
+          remedy: "copy or download the model's missing files")
       }
       shards.append(try SafetensorsFile(shardPath))
     }
@@ -124,7 +124,7 @@ extension ModelDirectory {
       guard shards[number].entry(member.key) != nil else {
         throw FileError(
           .badData, shards[number].path, "has no tensor '\(printable(member.key))', which \(index) says it holds",
-          remedy: "download index and shards again, from one revision")
+          remedy: "copy or download index and shards again, from one revision")
       }
       places[member.key] = number
     }
@@ -145,6 +145,6 @@ extension ModelDirectory {
     if let other = first([".gguf", ".h5", ".msgpack", ".npz"]) {
       return FileError(.missing, path, what, cause: "there is \(other)", remedy: "convert to safetensors")
     }
-    return FileError(.missing, path, what, remedy: "download the model's weights")
+    return FileError(.missing, path, what, remedy: "copy or download the model's weights")
   }
 }

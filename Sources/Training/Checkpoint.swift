@@ -12,7 +12,8 @@ public enum Checkpoint {
   public static func write(_ trainer: Trainer, to run: String, keeping: Int = 2) throws -> String {
     let folder = Folder.join(run, folderName)
     try Folder.create(folder)
-    let target = try AtomicDirectory(Folder.join(folder, name(trainer.step)), existing: .replace)
+    let target = try AtomicDirectory(
+      Folder.join(folder, name(trainer.step)), existing: .replace, owns: { ["state.json", "state.safetensors"].contains($0) })
     var tensors: [SafetensorsWriter.Tensor] = []
     for parameter in trainer.parameters { tensors.append(.init("parameter." + parameter.name, parameter.value)) }
     for (name, tensor) in trainer.state.tensors { tensors.append(.init("optimizer." + name, tensor)) }
@@ -72,10 +73,26 @@ public enum Checkpoint {
   }
 
   static func read(_ folder: String) throws -> Contents {
+    do { return try contents(folder) } catch let error as FileError { throw damaged(folder, error) }
+  }
+
+  /// What is wrong with a checkpoint's files, and which older one could be used.
+  private static func damaged(_ folder: String, _ error: FileError) -> FileError {
+    let (parent, name) = Folder.split(folder)
+    let older = (try? Folder.names(in: parent))?.last { $0.hasPrefix("step-") && $0 < name }
+    var error = error
+    error.what = "the checkpoint \(name) is damaged: \(error.what)"
+    error.remedy =
+      older.map { "\($0) is kept: remove \(folder) to resume from it" }
+      ?? "no older one is kept: remove \(folder) and start the run anew"
+    return error
+  }
+
+  private static func contents(_ folder: String) throws -> Contents {
     let path = Folder.join(folder, "state.json")
     let state = try TextFile.readJSON(path)
     guard let step = state["step"]?.int, step >= 0, let seed = state["seed"]?.string.flatMap({ UInt64($0) }) else {
-      throw FileError(.badData, path, "has no step and seed", remedy: "resume from another checkpoint")
+      throw FileError(.badData, path, "has no step and seed")
     }
     let file = try SafetensorsFile(Folder.join(folder, "state.safetensors"))
     var tensors: [String: Tensor] = [:]

@@ -134,9 +134,19 @@ extension RunSession {
     do { return try body() } catch let refusal as Refusal { throw file.fault(refusal, at: key) }
   }
 
-  /// Writes the adapter as the run leaves it.
-  public func write(_ adapter: Adapter, to path: String) throws {
+  /// Refuses a folder in which the run's adapter could not be written, before time is spent on it.
+  public func checkTarget(_ path: String, existing: AtomicDirectory.Existing = .replace) throws(FileError) {
+    try AdapterWriter.check(path, model: model, origin: given?.origin, existing: existing)
+  }
+
+  /// Writes the adapter as the run leaves it. What the run reads is never replaced, nor a folder with strange files in it.
+  ///
+  /// `base` is the model directory that belongs to it, where the run trained the base as well.
+  public func write(
+    _ adapter: Adapter, on base: String? = nil, existing: AtomicDirectory.Existing = .replace, to path: String
+  ) throws {
     try AdapterWriter.write(
-      adapter, entry: entry, registry: registry, model: model, origin: given?.origin, existing: .replace, to: path)
+      adapter, entry: entry, registry: registry, model: model, origin: given?.origin,
+      base: try base.map { (path) throws(FileError) in try ModelDirectory(path) }, existing: existing, to: path)
   }
 }

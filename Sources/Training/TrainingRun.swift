@@ -10,7 +10,7 @@ import Registry
 public enum TrainingEvent: Sendable {
   /// A start that wants gradients has looked at a batch.
   case gradients(batch: Int, of: Int)
-  /// The adapter has started: sites, trainable numbers, numbers of the model.
+  /// The adapter has started: sites, trainable numbers, numbers of model and adapter together.
   case started(sites: Int, trainable: Int, total: Int, steps: Int, resumedAt: Int)
   /// What the user should know about the adapter's start.
   case note(String)
@@ -85,6 +85,9 @@ public actor TrainingRun {
     defer { lock = nil }
     let file = session.file
     let output = file.outputDir
+    let (adapterPath, modelPath) = (Folder.join(output, "adapter"), Folder.join(output, "model"))
+    if session.entry.hasAdapter { try session.checkTarget(adapterPath) }
+    if session.entry.trainable.base { try ModelWriter.check(modelPath, model: session.model, existing: .replace) }
     let checkpoint = resumes ? try Checkpoint.newest(in: output) : nil
     if resumes, checkpoint == nil {
       throw FileError(.missing, output, "has no checkpoint to resume from", remedy: "start it with `peft train`")
@@ -103,7 +106,8 @@ public actor TrainingRun {
       try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
       return try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
     }
-    let total = session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    let total =
+      session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) } + trainer.adapter.trainable.reduce(0) { $0 + $1.count }
     progress(
       .started(
         sites: session.sites.count, trainable: trainer.trainableCount, total: total, steps: session.steps,
@@ -154,15 +158,14 @@ public actor TrainingRun {
       end: end, steps: trainer.step, before: before, after: after, trainable: trainer.trainableCount, total: total,
       adapterPath: nil, modelPath: nil, adapter: trainer.adapter, trainedBase: trainer.trainedBase)
     guard end == .finished else { return outcome }
-    if !trainer.adapter.layout.isEmpty {
-      let path = Folder.join(output, "adapter")
-      try session.write(trainer.adapter, to: path)
-      outcome.adapterPath = path
-    }
     if !trainer.trainedBase.isEmpty {
-      let path = Folder.join(output, "model")
-      try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: path)
-      outcome.modelPath = path
+      try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: modelPath)
+      outcome.modelPath = modelPath
+    }
+    if !trainer.adapter.layout.isEmpty {
+      // The adapter was trained on the base as it became, and on no other.
+      try session.write(trainer.adapter, on: outcome.modelPath, to: adapterPath)
+      outcome.adapterPath = adapterPath
     }
     // Whoever stopped the run behind its last step is told so, although nothing is left to do.
     if Task.isCancelled { outcome.end = .stopped }

@@ -16,10 +16,10 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
 /// Models, adapters and data that are not what they should be, and places that cannot be written to.
 @Suite struct FileRefusalTests {
   private static let hostile: [([UInt8], String)] = [
-    ([1, 2, 3], "is no safetensors file (3 bytes, 8 at least); download it again"),
+    ([1, 2, 3], "is no safetensors file (3 bytes, 8 at least); copy or download it again"),
     (
       [255, 255, 255, 255, 255, 255, 255, 255, 0x7B],
-      "is no safetensors file (a header of 18446744073709551615 bytes, at most 100000000 allowed)"
+      "is no safetensors file (a header of 18446744073709551615 bytes, at most 100000000 allowed); copy or download it again"
     ),
     (
       Array("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n".utf8),
@@ -27,19 +27,19 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     ),
     (
       safetensors("{\(tensor("a", "[1]", "[0,4]")), \(tensor("b", "[1]", "[2,6]"))}", 6),
-      "tensor 'b' overlaps the tensor before it"
+      "tensor 'b' overlaps the tensor before it; save it again with a program that keeps to the format"
     ),
     (
       safetensors("{\(tensor("a", "[2]", "[0,8]"))}", 4),
-      "tensor 'a' lies outside the file (data_offsets 0, 8 in 4 bytes of data); download it again"
+      "tensor 'a' lies outside the file (data_offsets 0, 8 in 4 bytes of data); copy or download it again"
     ),
     (
       safetensors("{\(tensor("a", "[1]", "[0,4]")), \(tensor("a", "[1]", "[4,8]"))}", 8),
-      "has a header that is not JSON (byte 69: duplicate key \"a\")"
+      "has a header that is not JSON (byte 69: duplicate key \"a\"); copy or download it again"
     ),
     (
       safetensors("{\(tensor("a", "[4294967296, 4294967296]", "[0,0]"))}", 0),
-      "tensor 'a' has a shape whose product is too large"
+      "tensor 'a' has a shape whose product is too large; save it again with a program that keeps to the format"
     ),
   ]
 
@@ -70,7 +70,7 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     try scratch.link("cut/config.json", to: Fixtures.run("llama-tiny/model/config.json"))
     let outcome = await scratch.peft("eval", "--model", "@cut", "--data", "@tokens.safetensors")
     #expect(outcome.status == .badData && outcome.notes.contains("cut/model.safetensors: tensor '"), "\(outcome.notes)")
-    #expect(outcome.notes.contains("lies outside the file") && outcome.notes.hasSuffix("download it again\n"))
+    #expect(outcome.notes.contains("lies outside the file") && outcome.notes.hasSuffix("copy or download it again\n"))
     try Folder.remove(scratch["cut/model.safetensors"])
     let missing = await scratch.peft("eval", "--model", "@cut", "--data", "@tokens.safetensors")
     #expect(missing.status == .missingInput && missing.notes.contains("cut: "), "\(missing.notes)")
@@ -201,6 +201,46 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     try await scratch.expectRefusal(
       "train", "@run.yaml", status: .configuration,
       "run.yaml:3:41: data.max_seq_len is 513, but text has 512 positions; use at most 512")
+  }
+
+  @Test func overwritingDeletesNothingElse() async throws {
+    let scratch = try Scratch()
+    try scratch.put("run.yaml", runText())
+    #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok)
+    for name in ["config.json", "model.safetensors"] {
+      try scratch.put("par/base/\(name)", MappedFile(scratch["model/\(name)"]).withBytes { Array($0) })
+    }
+    try scratch.put("par/notes.txt", "mine")
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+      try scratch.put("par/adapter/\(name)", MappedFile(scratch["out/adapter/\(name)"]).withBytes { Array($0) })
+    }
+    try scratch.put("on.yaml", runText(["method: lora": "init_adapter: par/adapter\noptimizer: { lr: 1e-4 }"]))
+    let both = ["--model", "@par/base", "--adapter", "@par/adapter"]
+    for command in [["merge"] + both, ["export"] + both, ["init", "@on.yaml"]] {
+      for (out, why) in [
+        ("par", "contains an input and is not replaced"), ("par/base", "is "), ("par/adapter", "is an input and is not replaced"),
+        (
+          "out", "is not replaced: it holds 'adapter', which is nothing that is written there; choose another name or remove it\n"
+        ),
+      ] {
+        let before = try scratch.listing
+        let outcome = await scratch.peft(command + ["--out", "@\(out)", "--overwrite"])
+        #expect(outcome.status == .cannotCreate, "\(command) \(out)")
+        #expect(outcome.notes.contains("peft: error: \(out): \(why)"), "\(outcome.notes)")
+        #expect(try scratch.listing == before)
+      }
+      let made = "made-\(command[0])"
+      #expect(await scratch.peft(command + ["--out", "@\(made)"]).status == .ok)
+      #expect(await scratch.peft(command + ["--out", "@\(made)"]).status == .cannotCreate)
+      #expect(await scratch.peft(command + ["--out", "@\(made)", "--overwrite"]).status == .ok)
+      try scratch.put("\(made)/notes.txt", "mine")
+      let refused = await scratch.peft(command + ["--out", "@\(made)", "--overwrite"])
+      #expect(refused.status == .cannotCreate && refused.notes.contains("\(made): is not replaced: it holds 'notes.txt'"))
+    }
+    // A run says so before it trains.
+    try scratch.put("on.yaml", runText(["method: lora": "init_adapter: out/adapter\noptimizer: { lr: 1e-4 }"]))
+    try await scratch.expectRefusal(
+      "train", "@on.yaml", "-q", status: .cannotCreate, "out/adapter: is an input and is not replaced; write to another folder")
   }
 
   @Test func resultsAreNotWrittenOverOthers() async throws {

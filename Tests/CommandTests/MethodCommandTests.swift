@@ -69,6 +69,23 @@ import Testing
     #expect(outcome.printed.contains("no method here reads reference files of `sorcery`") && outcome.printed.contains("ok "))
   }
 
+  @Test func goldensSayWhatTheyLeaveOpen() async throws {
+    let scratch = try Scratch()
+    let source = try SafetensorsFile(Fixtures.golden("lora.0"))
+    let inputs = source.tensors.filter { !["dx", "merged"].contains($0.name) && !$0.name.hasPrefix("grad.") }
+    try SafetensorsWriter.write(
+      inputs.map { .init(copying: $0, of: source) }, metadata: source.metadata, to: scratch["golden.safetensors"])
+    let outcome = await scratch.peft("verify", "@golden.safetensors")
+    #expect(outcome.status == .ok)
+    #expect(
+      outcome.printed.hasSuffix("\n        not stated by the file, so not compared: dx, grad.lora_A, grad.lora_B\n"),
+      "\(outcome.printed)")
+    let report = try await scratch.peft("verify", "@golden.safetensors", "--json").json()
+    #expect(report["files"]?.array?.first?["absent"] == ["dx", "grad.lora_A", "grad.lora_B"])
+    try await scratch.expectRefusal(
+      "verify", Fixtures.golden("lora.0"), "@none", status: .missingInput, "none: cannot be read (No such file or directory)")
+  }
+
   @Test func theMachineIsMeasured() async throws {
     let scratch = try Scratch()
     let report = try await scratch.peft("doctor", "--json").json()

@@ -45,6 +45,30 @@ import Testing
     #expect(try inspected.json()["kind"] == "run")
   }
 
+  /// What was trained together belongs together, and says so.
+  @Test func baseAndAdapterAreTrainedAlong() async throws {
+    let scratch = try Scratch()
+    try scratch.put(
+      "run.yaml",
+      runText(["method: lora": "method: { use: lora, trainable: [base, factor-b] }\noptimizer: { lr: 1e-3 }"]))
+    let outcome = await scratch.peft("train", "@run.yaml")
+    #expect(outcome.status == .ok, "\(outcome.notes)")
+    let model = try SafetensorsFile(scratch["model/model.safetensors"]).tensors.reduce(0) { $0 + $1.count }
+    let factors = try SafetensorsFile(scratch["out/adapter/adapter_model.safetensors"]).tensors
+    let trained = factors.filter { $0.name.contains("lora_B") }.reduce(model) { $0 + $1.count }
+    let text = outcome.printed.replacing(",", with: "")
+    #expect(text.contains("trainable parameters: \(trained) of \(trained) (100"), "\(outcome.printed)")
+    #expect(outcome.printed.contains("peft merge --model out/model --adapter out/adapter --out out/merged"))
+    // No tokenizer, no text.
+    #expect(!outcome.printed.contains("peft generate"))
+    let config = try TextFile.readJSON(scratch["out/adapter/adapter_config.json"])
+    #expect(config["base_model_name_or_path"]?.string == scratch["out/model"])
+    let both = ["--data", "@tokens.safetensors", "--adapter", "@out/adapter"]
+    #expect(await scratch.peft(["eval", "--model", "@out/model"] + both).status == .ok)
+    let other = await scratch.peft(["eval", "--model", "@model"] + both)
+    #expect(other.status == .badData && other.notes.contains("was trained on another base than model"), "\(other.notes)")
+  }
+
   @Test func eventsAreObjectsOfJSON() async throws {
     let scratch = try Scratch()
     try scratch.put("run.yaml", runText())

@@ -153,6 +153,41 @@ import Testing
     #expect(outcome.before != nil && outcome.after != nil)
   }
 
+  /// A damaged checkpoint is named, and the older one that could be used.
+  @Test func damagedCheckpointsAreNamed() async throws {
+    let scratch = try Scratch()
+    let run = try session(
+      """
+      base_model: \(Self.model)
+      method: lora
+      data: { tokens: \(Self.tokens) }
+      steps: 4
+      save_every: 2
+      batch_size: 2
+      """, scratch, "run")
+    _ = try await TrainingRun(run).run()
+    let folder = scratch.path + "/run/checkpoints"
+    func refusal() async -> String {
+      do { _ = try await TrainingRun(run, resumes: true).run() } catch {
+        return "\(error)".replacing(folder + "/", with: "")
+      }
+      return "nothing was thrown"
+    }
+    let state = folder + "/step-00000004/state.safetensors"
+    let bytes = try MappedFile(state).withBytes { Array($0) }
+    try WholeFile.write(Array(bytes.dropLast(8)), to: state)
+    let damaged = await refusal()
+    #expect(
+      damaged.hasPrefix("step-00000004/state.safetensors: the checkpoint step-00000004 is damaged: tensor '"), "\(damaged)")
+    #expect(damaged.hasSuffix("; step-00000002 is kept: remove step-00000004 to resume from it"), "\(damaged)")
+    try Folder.remove(folder + "/step-00000004/state.json")
+    try Folder.remove(folder + "/step-00000002")
+    #expect(
+      await refusal()
+        == "step-00000004/state.json: the checkpoint step-00000004 is damaged: cannot be read "
+        + "(No such file or directory); no older one is kept: remove step-00000004 and start the run anew")
+  }
+
   @Test func accumulationDoesNotChangeAStep() throws {
     var random = Philox(key: 1)
     let examples = (0..<8).map { index in

@@ -22,7 +22,7 @@ struct MergeCommand: Subcommand {
   @Option(help: "Number type of the weights: f32, bf16 or f16; default: each tensor's own.")
   var dtype: WeightFormat?
 
-  @Flag(help: "Replace the folder if it exists.")
+  @Flag(help: "Replace the folder if it holds a model and nothing else.")
   var overwrite = false
 
   @Flag(help: "Print one JSON object.")
@@ -43,7 +43,7 @@ struct MergeCommand: Subcommand {
     }
     let stored = try AdapterReader.read(adapter, for: base, registry: call.registry())
     let report = try Merging.merge(
-      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, to: out)
+      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, inputs: [adapter], to: out)
     for note in stored.notes + report.notes { call.console.note("note: \(note)") }
     if json {
       let sites = report.sites.map { site -> JSON in
