@@ -63,10 +63,16 @@ public actor TrainingRun {
   /// Refuses a folder where another run is at work and, with an ``OccupiedFolder``, one that holds what would be lost.
   public func claim() throws {
     guard lock == nil else { return }
+    // What could not be written at the end is told before the first step.
+    if session.entry.hasAdapter { try session.checkTarget(adapterPath) }
+    if session.entry.trainable.base { try ModelWriter.check(modelPath, model: session.model, existing: .replace) }
     let lock = try told { () throws(FileError) in try FolderLock(session.file.outputDir) }
     if !resumes, !overwrites { try OccupiedFolder.check(for: session) }
     self.lock = lock
   }
+
+  private var adapterPath: String { Folder.join(session.file.outputDir, "adapter") }
+  private var modelPath: String { Folder.join(session.file.outputDir, "model") }
 
   private static let noGradient =
     "every gradient of the first step is exactly zero: as it starts, what is trained does not reach the loss; train other roles too, "
@@ -85,9 +91,6 @@ public actor TrainingRun {
     defer { lock = nil }
     let file = session.file
     let output = file.outputDir
-    let (adapterPath, modelPath) = (Folder.join(output, "adapter"), Folder.join(output, "model"))
-    if session.entry.hasAdapter { try session.checkTarget(adapterPath) }
-    if session.entry.trainable.base { try ModelWriter.check(modelPath, model: session.model, existing: .replace) }
     let checkpoint = resumes ? try Checkpoint.newest(in: output) : nil
     if resumes, checkpoint == nil {
       throw FileError(.missing, output, "has no checkpoint to resume from", remedy: "start it with `peft train`")
