@@ -54,6 +54,7 @@ final class TrainingReporter: Sendable {
     if style == .json { console.print(Self.json(event).text()) }
     state.withLock { state in
       switch event {
+      case .note(let text): if style != .silent { console.note("note: \(text)") }
       case .started(let sites, let trainable, let total, let steps, let resumedAt):
         (state.steps, state.first, state.trainable) = (steps, resumedAt, trainable)
         state.start = clock.now
@@ -118,6 +119,7 @@ final class TrainingReporter: Sendable {
 
   private static func json(_ event: TrainingEvent) -> JSON {
     switch event {
+    case .note(let text): ["event": "note", "text": .string(text)]
     case .started(let sites, let trainable, let total, let steps, let resumedAt):
       [
         "event": "started", "sites": .int(sites), "trainable": .int(trainable), "total": .int(total), "steps": .int(steps),

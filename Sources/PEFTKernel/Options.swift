@@ -165,8 +165,7 @@ extension OptionSpec.Kind {
       range.upperBound == .max
         ? "an integer of at least \(range.lowerBound)" : "an integer from \(range.lowerBound) to \(range.upperBound)"
     case .number(let range, let aboveLower, let belowUpper):
-      let unbounded = Double.greatestFiniteMagnitude
-      switch (range.lowerBound > -unbounded, range.upperBound < unbounded) {
+      switch (range.lowerBound.magnitude < .greatestFiniteMagnitude, range.upperBound < .greatestFiniteMagnitude) {
       case (false, false): "a finite number"
       case (true, false): "a number \(aboveLower ? "above" : "of at least") \(range.lowerBound)"
       case (_, true): "a number in \(aboveLower ? "(" : "[")\(range.lowerBound), \(range.upperBound)\(belowUpper ? ")" : "]")"

@@ -133,14 +133,14 @@ public struct RunSession: Sendable {
     return id
   }
 
-  /// The adapter at step 0: the given one, or one started as the method says.
-  public func startedAdapter() throws -> Adapter {
+  /// The adapter at step 0: the given one, or one started as the method says. `note` is given what the user should know.
+  public func startedAdapter(note: (String) -> Void = { _ in }) throws -> Adapter {
     if let given { return given.adapter }
-    return try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed)
+    return try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed, note: note)
   }
 
-  /// A trainer at step 0.
-  public func trainer(for adapter: Adapter) throws -> Trainer {
+  /// A trainer at step 0, of the run's batches or of others.
+  public func trainer(for adapter: Adapter, batches: BatchPlan? = nil) throws -> Trainer {
     guard let optimizer = registry.axes.optimizers[file.optimizer.name] else {
       throw Refusal(
         "there is no optimizer \(file.optimizer.name)",
@@ -152,7 +152,7 @@ public struct RunSession: Sendable {
       Schedule.Shape(rawValue: settings.schedule.rawValue) ?? .constant, warmup: settings.warmupSteps(of: steps),
       total: steps, floor: settings.minLRRatio)
     return try Trainer(
-      model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
+      model: model, adapter: adapter, batches: batches ?? self.batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
       clipNorm: file.clipGradNorm, seed: file.seed)
   }
 }

@@ -82,8 +82,9 @@ public final class Trainer {
   /// Takes one optimizer step over its micro-batches.
   ///
   /// The loss is the mean over all learned tokens of the step, however they are divided into micro-batches.
-  public func takeStep() throws(TrainingError) -> StepReport {
-    let micro = batches.microBatches(at: step)
+  public func takeStep() throws(TrainingError) -> StepReport { try takeStep(over: batches.microBatches(at: step)) }
+
+  func takeStep(over micro: [Batch]) throws(TrainingError) -> StepReport {
     let labels = micro.reduce(0) { $0 + $1.labelCount }
     guard labels > 0 else { throw TrainingError(step: step + 1, message: "no token of this batch is to be learned") }
     var stored = adapter.tensors
@@ -143,7 +144,7 @@ public final class Trainer {
   }
 
   /// Mean loss per learned token of `examples` under the parameters as they are.
-  public func evaluate(_ examples: [Example], tokensPerBatch: Int = 2048) -> Evaluation {
+  public func evaluate(_ examples: [Example], tokensPerBatch: Int = Evaluation.standardBatch) -> Evaluation {
     Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
   }
 

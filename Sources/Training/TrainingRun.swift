@@ -8,6 +8,8 @@ import Registry
 
 /// What happens in a run, as it happens.
 public enum TrainingEvent: Sendable {
+  /// What the user should know about how the adapter started.
+  case note(String)
   /// The adapter has started: sites, trainable numbers, numbers of the model.
   case started(sites: Int, trainable: Int, total: Int, steps: Int, resumedAt: Int)
   case step(StepReport, seconds: Double)
@@ -59,7 +61,7 @@ public actor TrainingRun {
     if let checkpoint {
       adapter = try Checkpoint.adapter(from: checkpoint, session)
     } else {
-      adapter = try session.startedAdapter()
+      adapter = try session.startedAdapter { progress(.note($0)) }
     }
     let trainer = try session.trainer(for: adapter)
     if let checkpoint { try trainer.restore(from: checkpoint) }
@@ -112,6 +114,8 @@ public actor TrainingRun {
       end: end, steps: trainer.step, before: before, after: after, trainable: trainer.trainableCount, total: total,
       adapterPath: nil, modelPath: nil, adapter: trainer.adapter, trainedBase: trainer.trainedBase)
     guard end == .finished else { return outcome }
+    // Activations are over; what they took is free for the making of files.
+    MemoryUsage.trim()
     if !trainer.adapter.layout.isEmpty {
       let path = Folder.join(output, "adapter")
       try session.write(trainer.adapter, to: path)

@@ -29,7 +29,7 @@ struct InitCommand: Subcommand {
     guard session.entry.hasAdapter else {
       throw Refusal("`\(session.entry.name)` has no adapter: it trains the base's own tensors")
     }
-    let adapter = try session.startedAdapter()
+    let adapter = try session.startedAdapter { call.console.note("note: \($0)") }
     let target = out ?? Folder.join(session.file.outputDir, "adapter_init")
     try session.write(adapter, to: target)
     let trainable = adapter.trainable.reduce(0) { $0 + $1.count }
