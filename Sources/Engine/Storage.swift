@@ -31,7 +31,7 @@ final class Storage: @unchecked Sendable {
   }
 
   deinit {
-    if owner == nil { BufferPool.shared.give(address, capacity) }
+    if owner == nil { BufferPool.shared.give(address, capacity, for: byteCount) }
   }
 }
 
@@ -39,7 +39,7 @@ final class Storage: @unchecked Sendable {
 ///
 /// Work of changing sizes would pile up blocks of every class it ever needed. So a request that finds none of its own
 /// class takes a somewhat larger one, and kept blocks are given back rather than let the pool outgrow the most that was
-/// ever in use at once: a process takes no more than its largest step.
+/// ever asked for at once: a process takes hardly more than its largest step.
 ///
 /// This is an allocator in the sense of `malloc`: process-wide, internally locked, and invisible in results.
 final class BufferPool: Sendable {
@@ -49,8 +49,11 @@ final class BufferPool: Sendable {
     var free: [Int: [UInt]] = [:]
     var inUse = 0
     var peak = 0
-    /// As `peak`, but never reset: what the pool may hold.
+    /// As `inUse`, by what was asked for; its maximum is what the pool may hold.
+    var needed = 0
     var ceiling = 0
+    /// As `peak`, but never reset.
+    var highest = 0
     var held = 0
     var allocations = 0
   }
@@ -77,7 +80,9 @@ final class BufferPool: Sendable {
       let capacity = kept ?? wanted
       state.inUse += capacity
       state.peak = max(state.peak, state.inUse)
-      state.ceiling = max(state.ceiling, state.inUse)
+      state.highest = max(state.highest, state.inUse)
+      state.needed += wanted
+      state.ceiling = max(state.ceiling, state.needed)
       if let kept, let address = state.free[kept]?.popLast() {
         state.held -= kept
         return (address, kept)
@@ -93,19 +98,21 @@ final class BufferPool: Sendable {
     return (address, capacity)
   }
 
-  func give(_ address: UnsafeMutableRawPointer, _ capacity: Int) {
+  /// Takes a block back that was taken for so many bytes.
+  func give(_ address: UnsafeMutableRawPointer, _ capacity: Int, for byteCount: Int) {
     MemoryMeter.current?.add(-capacity)
     state.withLock { state in
       state.inUse -= capacity
+      state.needed -= Self.sizeClass(byteCount)
       state.held += capacity
       state.free[capacity, default: []].append(UInt(bitPattern: address))
     }
   }
 
-  /// The class of the smallest kept block that serves a request of class `wanted` and is at most twice as large.
+  /// The class of the smallest kept block that serves a request of class `wanted` and is at most a quarter larger.
   private static func kept(_ wanted: Int, _ state: State) -> Int? {
     var candidate = wanted
-    while candidate <= 2 * wanted {
+    while candidate <= wanted + wanted / 4 {
       if state.free[candidate]?.isEmpty == false { return candidate }
       // Small blocks are cheap to make and many: they stay in their class.
       if wanted < pages { return nil }
@@ -155,7 +162,10 @@ final class BufferPool: Sendable {
   }
 
   var usage: MemoryUsage {
-    state.withLock { MemoryUsage(inUse: $0.inUse, peak: $0.peak, held: $0.held, allocations: $0.allocations) }
+    state.withLock {
+      MemoryUsage(
+        inUse: $0.inUse, peak: $0.peak, highest: $0.highest, held: $0.held, allocations: $0.allocations)
+    }
   }
 
   func resetPeak() { state.withLock { $0.peak = $0.inUse } }
@@ -165,8 +175,10 @@ final class BufferPool: Sendable {
 public struct MemoryUsage: Sendable {
   /// Bytes that belong to live tensors.
   public var inUse: Int
-  /// The most that ever was in use.
+  /// The most that was in use since `resetPeak`.
   public var peak: Int
+  /// The most that ever was in use.
+  public var highest: Int
   /// Freed bytes kept for reuse.
   public var held: Int
   /// Blocks asked of the system so far; constant in a steady state.

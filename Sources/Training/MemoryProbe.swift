@@ -70,7 +70,9 @@ struct MemoryProbe {
     var process = 0
     if let now = ProcessMemory.current {
       let pool = MemoryUsage.current
-      process = max(0, now.anonymous + now.mapped - pool.inUse - pool.held - (isDrawn ? 0 : base))
+      // What others than tensors take is more during a step than after it.
+      let others = max(now.anonymous + now.mapped - pool.inUse - pool.held, now.peak - pool.highest)
+      process = max(0, others - (isDrawn ? 0 : base))
     }
     var evidence = 0
     if case .gradients = session.parameterization.initialization.wants, session.given == nil {

@@ -62,7 +62,10 @@ extension RunPlan {
     var probe = MemoryProbe(session)
     let (trainer, notes) = try probe.start()
     let parts = trainer.adapter.layout.map { spec in
-      (spec.key, Part(name: spec.key.name, shape: spec.shape, isTrainable: session.parameterization.trainable.contains(spec.role)))
+      (
+        spec.key,
+        Part(name: spec.key.name, shape: spec.shape, isTrainable: session.parameterization.trainable.contains(spec.role))
+      )
     }
     sites = session.sites.map { site in
       SitePlan(site: site, parts: parts.filter { $0.0.scope == .site(site.id) }.map(\.1))

@@ -152,7 +152,8 @@ public struct RunSession: Sendable {
       Schedule.Shape(rawValue: settings.schedule.rawValue) ?? .constant, warmup: settings.warmupSteps(of: steps),
       total: steps, floor: settings.minLRRatio)
     return try Trainer(
-      model: model, adapter: adapter, batches: batches ?? self.batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
+      model: model, adapter: adapter, batches: batches ?? self.batches, optimizer: rule, peakRate: settings.lr,
+      schedule: schedule,
       clipNorm: file.clipGradNorm, seed: file.seed)
   }
 }

@@ -57,14 +57,7 @@ public actor TrainingRun {
     if resumes, checkpoint == nil {
       throw FileError(.missing, output, "has no checkpoint to resume from", remedy: "start it with `peft train`")
     }
-    let adapter: Adapter
-    if let checkpoint {
-      adapter = try Checkpoint.adapter(from: checkpoint, session)
-    } else {
-      adapter = try session.startedAdapter { progress(.note($0)) }
-    }
-    let trainer = try session.trainer(for: adapter)
-    if let checkpoint { try trainer.restore(from: checkpoint) }
+    let trainer = try trainer(from: checkpoint, progress)
     try Folder.create(output)
     try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
     let log = try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
@@ -127,5 +120,16 @@ public actor TrainingRun {
       outcome.modelPath = path
     }
     return outcome
+  }
+
+  /// At the first step, or where a checkpoint left off. The adapter it starts with is gone when this returns: the trainer
+  /// has its own.
+  private func trainer(from checkpoint: String?, _ progress: @Sendable (TrainingEvent) -> Void) throws -> Trainer {
+    guard let checkpoint else {
+      return try session.trainer(for: session.startedAdapter { progress(.note($0)) })
+    }
+    let trainer = try session.trainer(for: Checkpoint.adapter(from: checkpoint, session))
+    try trainer.restore(from: checkpoint)
+    return trainer
   }
 }
