@@ -91,11 +91,21 @@ extension MemoryProbe {
   private mutating func stepPeak(_ trainer: Trainer, _ largest: [Example]) throws -> Int {
     // The gradients of a first micro-batch are there while the second runs.
     let times = session.file.gradientAccumulation > 1 ? 2 : 1
-    let (peak, seconds) = try measured(largest) { part in
+    func step(_ part: [Example]) throws {
       _ = try trainer.takeStep(over: [Batch](repeating: Batch(part), count: times))
     }
+    let (peak, seconds) = try measured(largest, step)
     secondsPerToken.step = seconds / Double(times)
-    return peak
+    // Behind steps of other sizes the largest finds blocks that fit it less well: where there is time, a few come first.
+    let tokens = times * largest.reduce(0) { $0 + $1.ids.count }
+    let affordable = Int(Self.budget / max(1e-9, secondsPerToken.step * Double(tokens))) - 1
+    guard affordable > 0 else { return peak }
+    MemoryUsage.resetPeak()
+    for index in 0..<min(8, affordable, session.steps) {
+      _ = try trainer.takeStep(over: session.batches.microBatches(at: index))
+    }
+    try step(largest)
+    return max(peak, MemoryUsage.current.peak)
   }
 
   /// The largest batch of an evaluation, or a text of the length of the longest sample if that is longer.
