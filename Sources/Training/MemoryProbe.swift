@@ -8,8 +8,10 @@ import Tokenization
 /// Where the largest batch would take long, two shorter ones are taken, one of twice the other's size: what a
 /// pass keeps grows in proportion to its tokens, since attention's scores are computed in blocks and never kept.
 struct MemoryProbe {
-  /// Seconds a probe may take.
-  static let budget = 4.0
+  /// Seconds the largest batch may take; beyond, shorter ones speak for it.
+  static let budget = 16.0
+  /// Seconds that may go into doing things again.
+  static let patience = 4.0
   /// Tokens of the first, shortest probe.
   static let shortest = 128
 
@@ -98,8 +100,8 @@ extension MemoryProbe {
     secondsPerToken.step = seconds / Double(times)
     // Behind steps of other sizes the largest finds blocks that fit it less well: where there is time, a few come first.
     let tokens = times * largest.reduce(0) { $0 + $1.ids.count }
-    let affordable = Int(Self.budget / max(1e-9, secondsPerToken.step * Double(tokens))) - 1
-    guard affordable > 0 else { return peak }
+    let affordable = Int(Self.patience / max(1e-9, secondsPerToken.step * Double(tokens))) - 1
+    guard affordable > 0, !isExtrapolated else { return peak }
     MemoryUsage.resetPeak()
     for index in 0..<min(8, affordable, session.steps) {
       _ = try trainer.takeStep(over: session.batches.microBatches(at: index))
@@ -148,13 +150,13 @@ extension MemoryProbe {
     while tokens / divisor > Self.shortest { divisor *= 2 }
     // The first pass also reads weights from the disk; a second tells better how long others will take.
     var short = try take(divisor)
-    if short.seconds < Self.budget / 4 { short = try take(divisor) }
+    if short.seconds < Self.patience / 4 { short = try take(divisor) }
     func seconds(_ other: Int) -> Double { short.seconds * Double(divisor) / Double(other) }
     var chosen = 1
     while chosen * 2 < divisor, seconds(chosen) > Self.budget { chosen *= 2 }
     if chosen == 1 {
       var whole = divisor == 1 ? short : try take(1)
-      if divisor > 1, whole.seconds < Self.budget / 4 { whole = try take(1) }
+      if divisor > 1, whole.seconds < Self.patience / 4 { whole = try take(1) }
       return (whole.peak, whole.seconds / Double(max(1, whole.tokens)))
     }
     isExtrapolated = true
