@@ -85,6 +85,6 @@ let package = Package(
       tests("AdapterFilesTests", ["AdapterFiles", "Catalog"], resources: [.copy("Fixtures")]),
       tests("TrainingTests", ["Training", "AdapterFiles", "Catalog", "Models"], resources: [.copy("Fixtures")]),
       tests("ConformanceTests", ["Conformance", "Catalog"], resources: [.copy("Fixtures")]),
-      tests("CommandTests", ["PEFTCLI", "Catalog"]),
+      tests("CommandTests", ["PEFTCLI", "Catalog", "Files", "JSON"]),
     ]
 )

@@ -123,10 +123,10 @@ extension GradientVectors {
     "gradient-vectors", "A and B on different singular vectors of the gradient; the base gives way",
     options: [
       OptionSpec(
-        "batches", .integer(1...Int.max), default: .int(64), "batches whose gradient is averaged",
+        "batches", .integer(1...65_536), default: .int(64), "batches whose gradient is averaged",
         aliases: [.init("gradient_batches")]),
       OptionSpec(
-        "batch_size", .integer(1...Int.max), default: .int(2), "rows of each such batch", aliases: [.init("gradient_batch_size")]),
+        "batch_size", .integer(1...65_536), default: .int(2), "rows of each such batch", aliases: [.init("gradient_batch_size")]),
       OptionSpec(
         "direction", .choice(Direction.allCases.map(\.rawValue)), default: .string("ArB2r"),
         "which singular vectors start A and which B"),

@@ -1,6 +1,13 @@
 import PEFTKernel
 
-/// What Queryable LoRA registers.
+/// Queryable LoRA, "Instruction-Regularized Routing Over Shared Low-Rank Update Atoms" [arXiv:2605.08423].
+///
+///     y = x·Wᵀ + b + s·B·(R·(A·x)),   R = Σ_m α_m·U_m,   s = alpha/r
+///
+/// - Projection: `RoutedAtoms`. Every token mixes its core R from M atoms shared by all sites; α is in `Router.swift`.
+/// - Start: as the layout says. A ~ U(±1/√in), B = 0: step 0 is the base; U_m = I + N(0, 0.02²): training starts as LoRA's.
+/// - Trainable: A and B of every site, the atoms, and what routes: Σ r·(in + out) + M·r² + M·d + 2·r·d + r·(blocks − 1)
+///   + d·e numbers, for keys of d and an instruction of e numbers.
 public enum QueryableLoRAMethod {
   public static let plugin = Plugin("queryable-lora", projections: [RoutedAtoms.definition], goldens: [QueryableGolden.reader])
 }

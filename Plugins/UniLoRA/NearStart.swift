@@ -16,7 +16,8 @@ public struct NearStart: InitStrategy {
   ) throws(Refusal) -> Start {
     let tensors = layout.filled(now)
     // In memory of its own: what is trained is updated in place.
-    return Start(tensors, offset: isExact ? Tensors(tensors.values.mapValues { $0.copied() }) : nil)
+    let offset = isExact ? Tensors(tensors.values.mapValues { $0.copied() }) : nil
+    return Start(tensors, offset: offset, notes: (projection as? OneVector)?.notes(over: sites) ?? [])
   }
 
   /// The registered axis.

@@ -38,9 +38,15 @@ public struct OneVector: Projection {
 
   /// θ_d [d], trained; beside it the index of each factor's entries into it, as numbers a `Float` holds exactly.
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
-    for site in sites where site.kind != .linear { throw Refusal("uni-lora adapts linear maps, which \(site.id) is not") }
-    let positions = sites.reduce(0) { $0 + rank * ($1.inputs + $1.outputs) }
-    let length = length ?? max(1, (positions + 8) / 16)
+    for site in sites {
+      guard site.kind == .linear else { throw Refusal("uni-lora adapts linear maps, which \(site.id) is not") }
+      guard rank <= min(site.inputs, site.outputs) else {
+        throw Refusal(
+          "rank \(rank) exceeds what \(site.id) [\(site.outputs), \(site.inputs)] can use",
+          remedy: "use at most \(min(site.inputs, site.outputs)), or leave the site out")
+      }
+    }
+    let (positions, length) = sizes(over: sites)
     guard positions <= Int(Int32.max), length <= Self.longest else {
       throw Refusal(
         "\(positions) factor entries on \(length) trained numbers are more than an index can address",
@@ -61,6 +67,22 @@ public struct OneVector: Projection {
       }
     }
     return specs
+  }
+
+  /// D and d.
+  private func sizes(over sites: [Site]) -> (positions: Int, length: Int) {
+    let positions = sites.reduce(0) { $0 + rank * ($1.inputs + $1.outputs) }
+    return (positions, length ?? max(1, (positions + 8) / 16))
+  }
+
+  /// What is wrong with d for these sites, though it works.
+  func notes(over sites: [Site]) -> [String] {
+    let (positions, length) = sizes(over: sites)
+    if length > positions {
+      return ["theta_d_length is \(length), but there are \(positions) factor entries: the rest is unused"]
+    }
+    guard positions > 64 * length else { return [] }
+    return ["\(positions) factor entries share \(length) numbers, more than 64 each: little can be learned; raise theta_d_length"]
   }
 
   /// θ_D = P·θ_d, cut into the sites' A and B. The tape's adjoint is Pᵀ: one scatter over all sites.

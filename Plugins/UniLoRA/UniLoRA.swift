@@ -1,6 +1,12 @@
 import PEFTKernel
 
-/// What Uni-LoRA registers.
+/// Uni-LoRA, "One Vector is All You Need" [arXiv:2506.00799].
+///
+///     y = x·Wᵀ + b + (x·Aᵀ)·Bᵀ,   all A and B of the model = P·θ_d,   PᵀP = I
+///
+/// - Projection: `OneVector`. Every factor entry is a rescaled copy of one entry of θ_d; a seeded list says of which.
+/// - Start: `NearStart`. θ_d ~ U(±0.02), near the base and not at it, since every gradient vanishes at θ_d = 0.
+/// - Trainable: θ_d alone, d numbers, whatever the model.
 public enum UniLoRAMethod {
   public static let plugin = Plugin(
     "uni-lora", projections: [OneVector.definition], inits: [NearStart.definition],

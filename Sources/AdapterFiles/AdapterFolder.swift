@@ -6,6 +6,9 @@ struct AdapterFolder {
   static let configName = "adapter_config.json"
   static let weightsName = "adapter_model.safetensors"
 
+  /// Whether a file of that name may be in a directory that is written.
+  static func owns(_ name: String) -> Bool { [configName, weightsName].contains(name) }
+
   let path: String
   /// The object in adapter_config.json.
   let config: JSON
@@ -24,7 +27,7 @@ struct AdapterFolder {
     }
     let configPath = Folder.join(path, Self.configName)
     guard Folder.isFile(configPath) else { throw Self.noConfig(path) }
-    config = try TextFile.readJSON(configPath)
+    config = try TextFile.readJSON(configPath, maximumBytes: 1 << 24)
     guard config.members != nil else { throw FileError(.badData, configPath, "is no JSON object") }
     if config["peft_type"] == nil, config["lora_parameters"] != nil || config["fine_tune_type"] != nil {
       throw FileError(
@@ -37,6 +40,11 @@ struct AdapterFolder {
   }
 
   private static func noConfig(_ path: String) -> FileError {
+    if let name = (try? Folder.names(in: path))?.first(where: { Folder.isFile(Folder.join(Folder.join(path, $0), configName)) }) {
+      return FileError(
+        .missing, path, "has no \(configName)", cause: "its folder \(printable(name)) has one",
+        remedy: "give \(Folder.join(path, name))")
+    }
     let holdsModel = Folder.isFile(Folder.join(path, "config.json"))
     return FileError(
       .missing, path, "has no \(configName)", cause: holdsModel ? "it holds a model" : nil,

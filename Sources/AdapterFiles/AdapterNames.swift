@@ -58,7 +58,7 @@ enum AdapterNames {
 
   /// The first of many names, for messages.
   static func listed(_ names: [String]) -> String {
-    let shown = names.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
+    let shown = names.prefix(4).map { "'\(printable($0))'" }.joined(separator: ", ")
     return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
   }
 }

@@ -37,10 +37,16 @@ public enum AdapterReader {
     let assembly = try registry.assemble(entry)
     let layout = try told(folder) { () throws(Refusal) in try assembly.projection.layout(of: sites) }
     try metadata.check(assembly.projection, sites, path: folder.configPath)
-    let tensors = try AdapterTensors(folder.weights, layout, hasOffset: record?.hasOffset ?? false, redundant: redundant)
+    let copies = try BaseCopies.names(in: folder.weights, of: model)
+    if !copies.isEmpty { notes.append("passed over \(AdapterNames.listed(copies)): the base's own weights") }
+    let tensors = try AdapterTensors(
+      folder.weights, layout, hasOffset: record?.hasOffset ?? false, redundant: redundant, copies: Set(copies))
     if let made = tensors.made { notes.append("\(made) tensors are not in the file and were made again from the options") }
     let adapter = try told(folder) { () throws(Refusal) in
       try Adapter(assembly, sites: sites, layout: layout, tensors: tensors.values, offset: tensors.offset)
+    }
+    if record != nil {
+      try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), path: folder.configPath)
     }
     return StoredAdapter(
       adapter: adapter, entry: entry, notes: notes,

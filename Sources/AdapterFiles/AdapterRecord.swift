@@ -79,15 +79,17 @@ struct AdapterRecord {
   /// Refuses a file whose tensors are not those that were written.
   func check(_ weights: SafetensorsFile) throws(FileError) {
     for (name, item) in tensors.sorted(by: { $0.key < $1.key }) {
-      guard let entry = weights.entry(name) else { throw FileError(.badData, weights.path, "lacks the tensor '\(name)'") }
+      guard let entry = weights.entry(name) else {
+        throw FileError(.badData, weights.path, "lacks the tensor '\(printable(name))'")
+      }
       guard entry.shape == item.shape else {
         throw FileError(
-          .badData, weights.path, "tensor '\(name)' has shape \(entry.shape)", cause: "\(item.shape) was written",
+          .badData, weights.path, "tensor '\(printable(name))' has shape \(entry.shape)", cause: "\(item.shape) was written",
           remedy: "restore the file as it was written")
       }
       guard try SHA256.hex(weights.bytes(of: name)) == item.sha256 else {
         throw FileError(
-          .badData, weights.path, "tensor '\(name)' is not what was written: its SHA-256 differs",
+          .badData, weights.path, "tensor '\(printable(name))' is not what was written: its SHA-256 differs",
           remedy: "restore the file, or remove \(Self.key) from \(AdapterFolder.configName) if it was edited on purpose")
       }
     }

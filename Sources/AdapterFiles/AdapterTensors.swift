@@ -14,7 +14,8 @@ struct AdapterTensors {
   private(set) var made: Int?
 
   init(
-    _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, redundant endings: Set<String>
+    _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, redundant endings: Set<String>,
+    copies: Set<String> = []
   ) throws(FileError) {
     var wanted: [(name: String, spec: TensorSpec, isOffset: Bool)] = layout.map { (AdapterNames.canonical($0.key), $0, false) }
     if hasOffset {
@@ -23,7 +24,9 @@ struct AdapterTensors {
     let known = Set(wanted.map(\.name))
     let (names, unknown) = try AdapterNames.matched(weights.tensors.map(\.name), with: known, path: weights.path)
     self.names = names
-    let redundant = unknown.filter { name in endings.contains { name.hasSuffix("." + $0) || name.contains(".\($0).") } }
+    let redundant = unknown.filter { name in
+      copies.contains(name) || endings.contains { name.hasSuffix("." + $0) || name.contains(".\($0).") }
+    }
     self.redundant = redundant
     let extra = unknown.filter { !redundant.contains($0) }
     try Self.refuse(extra: extra, missing: wanted.filter { names[$0.name] == nil && !$0.spec.isComputed }.map(\.name), weights)
@@ -65,19 +68,22 @@ struct AdapterTensors {
   }
 
   private static func tensor(_ name: String, _ spec: TensorSpec, _ weights: SafetensorsFile) throws(FileError) -> Tensor {
-    guard let entry = weights.entry(name) else { throw FileError(.badData, weights.path, "has no tensor '\(name)'") }
+    guard let entry = weights.entry(name) else { throw FileError(.badData, weights.path, "has no tensor '\(printable(name))'") }
     guard entry.shape == spec.shape else {
       throw FileError(
-        .badData, weights.path, "tensor '\(name)' has shape \(entry.shape)", cause: "config and base call for \(spec.shape)",
+        .badData, weights.path, "tensor '\(printable(name))' has shape \(entry.shape)",
+        cause: "config and base call for \(spec.shape)",
         remedy: "check the rank, and that the adapter belongs to this base")
     }
     guard spec.role == .index || !entry.dtype.isInteger else {
-      throw FileError(.badData, weights.path, "tensor '\(name)' is \(entry.dtype.rawValue) where floating numbers are wanted")
+      throw FileError(
+        .badData, weights.path, "tensor '\(printable(name))' is \(entry.dtype.rawValue) where floating numbers are wanted")
     }
     let floats = try weights.floats(of: name)
     guard let wrong = floats.firstIndex(where: { !$0.isFinite }) else { return Tensor(floats, shape: entry.shape) }
     throw FileError(
-      .badData, weights.path, "tensor '\(name)' is not finite", cause: "\(floats[wrong]) at \(wrong) of \(floats.count)",
+      .badData, weights.path, "tensor '\(printable(name))' is not finite",
+      cause: "\(floats[wrong]) at \(wrong) of \(floats.count)",
       remedy: "use a checkpoint from before the run diverged")
   }
 }

@@ -11,18 +11,25 @@ public enum AdapterWriter {
   ///
   /// Methods that PEFT has get its fields and `peft_type`, so that it loads them; others a `peft_type` it refuses. Beside
   /// the fields stands what rebuilds the adapter here. With `origin`, what was read is written back: same names, same
-  /// fields, new values.
+  /// fields, new values. `base` is the directory of the base where that is not the model's own: one that was trained along.
+  /// The base, the folder of `origin` and `inputs` are never replaced.
   public static func write(
     _ adapter: Adapter, entry: MethodEntry, registry: MethodRegistry, model: any LanguageModel,
-    origin: AdapterOrigin? = nil, existing: AtomicDirectory.Existing = .refuse, to folder: String
+    origin: AdapterOrigin? = nil, base: ModelDirectory? = nil, existing: AtomicDirectory.Existing = .refuse,
+    inputs: [String] = [], to folder: String
   ) throws {
     guard !adapter.layout.isEmpty else {
       throw Refusal("method \(entry.name) has no adapter to write", remedy: "write the model instead")
     }
     let tensors = try stored(adapter, origin, folder)
-    let baseDigest = model.directory.tensorNames.isEmpty ? nil : try model.directory.digest()
+    let directory = base ?? model.directory
+    let baseDigest = directory.tensorNames.isEmpty ? nil : try directory.digest()
     let hasRecord = origin == nil || origin?.config[AdapterRecord.key] != nil
     var config = origin?.config.members ?? PEFTConfig(adapter, entry, registry, model).members
+    if let base {
+      config.removeAll { $0.key == PEFTConfig.baseKey }
+      config.append(.init(PEFTConfig.baseKey, .string(base.path)))
+    }
     if hasRecord {
       config.removeAll { $0.key == AdapterRecord.key }
       var record = AdapterRecord(
@@ -35,15 +42,28 @@ public enum AdapterWriter {
     let scales = Dictionary(adapter.sites.map { ($0.id.path, projection.scale(at: $0)) }) { first, _ in first }
     try files(
       config: .object(config), tensors, metadata: AdapterMetadata(scales: scales, baseDigest: baseDigest), existing: existing,
-      to: folder)
+      inputs: inputs + Self.inputs(model, origin), to: folder)
+  }
+
+  /// Refuses a folder that ``write(_:entry:registry:model:origin:base:existing:inputs:to:)`` would not replace.
+  public static func check(
+    _ folder: String, model: any LanguageModel, origin: AdapterOrigin?, existing: AtomicDirectory.Existing,
+    inputs: [String] = []
+  ) throws(FileError) {
+    try AtomicDirectory.check(
+      folder, existing: existing, owns: AdapterFolder.owns, inputs: inputs + Self.inputs(model, origin))
+  }
+
+  private static func inputs(_ model: any LanguageModel, _ origin: AdapterOrigin?) -> [String] {
+    [model.directory.path] + (origin.map { [Folder.split($0.source.path).folder] } ?? [])
   }
 
   /// The two files, named final when both are whole.
   static func files(
     config: JSON, _ tensors: [SafetensorsWriter.Tensor], metadata: AdapterMetadata, existing: AtomicDirectory.Existing,
-    to folder: String
+    inputs: [String], to folder: String
   ) throws(FileError) {
-    let directory = try AtomicDirectory(folder, existing: existing)
+    let directory = try AtomicDirectory(folder, existing: existing, owns: AdapterFolder.owns, inputs: inputs)
     try SafetensorsWriter.write(
       tensors, metadata: metadata.pairs, to: Folder.join(directory.partial, AdapterFolder.weightsName))
     try WholeFile.write(

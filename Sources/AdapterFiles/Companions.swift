@@ -1,21 +1,19 @@
 import Files
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// The files of a model directory that are neither weights nor config.json: tokenizer, generation settings, licence.
 enum Companions {
   static func copy(from source: String, to target: String) throws(FileError) {
-    guard Folder.isFolder(source) else { return }
-    for name in try Folder.names(in: source) where belongs(name) && Folder.isFile(Folder.join(source, name)) {
+    for name in try names(in: source) {
       let file = try MappedFile(Folder.join(source, name))
       let copy = try WholeFile(Folder.join(target, name))
       try file.withBytes { (bytes) throws(FileError) in try copy.write(bytes) }
       try copy.commit()
     }
+  }
+
+  static func names(in source: String) throws(FileError) -> [String] {
+    guard Folder.isFolder(source) else { return [] }
+    return try Folder.names(in: source).filter { belongs($0) && Folder.isFile(Folder.join(source, $0)) }
   }
 
   static func belongs(_ name: String) -> Bool {
@@ -24,17 +22,14 @@ enum Companions {
     let endings = [".json", ".txt", ".model", ".jinja", ".tiktoken", ".py"]
     return name.uppercased().hasPrefix("LICENSE") || endings.contains { name.hasSuffix($0) }
   }
-}
 
-extension ModelCopy {
-  /// Whether two paths lead to one folder.
-  static func isSame(_ a: String, _ b: String) -> Bool {
-    func real(_ path: String) -> String? {
-      guard !path.utf8.contains(0), let resolved = realpath(path, nil) else { return nil }
-      defer { free(resolved) }
-      return String(cString: resolved)
-    }
-    guard let first = real(a), let second = real(b) else { return false }
-    return first == second
+  /// Whether every model directory may have a file of that name: no text of a user's is called so.
+  static func isOfModel(_ name: String) -> Bool {
+    let known: Set = [
+      "config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
+      "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
+      "chat_template.jinja",
+    ]
+    return known.contains(name) || (name.hasPrefix("model") && name.hasSuffix(".safetensors"))
   }
 }

@@ -25,12 +25,14 @@ public enum LoRAExport {
   /// Writes `adapter` as a LoRA of the untouched base. A start off the base becomes part of it: A = [A; A₀], B = [B, −B₀].
   ///
   /// Exact where the change has at most `rank` (nil: without bound); else the best approximation of that rank, its error
-  /// reported. Refuses methods whose change depends on the input.
+  /// reported. Refuses methods whose change depends on the input. The base and `inputs` are never replaced.
   @discardableResult
   public static func write(
     _ adapter: Adapter, of model: any LanguageModel, rank: Int? = nil, existing: AtomicDirectory.Existing = .refuse,
-    to folder: String
+    inputs: [String] = [], to folder: String
   ) throws -> Report {
+    let inputs = inputs + [model.directory.path]
+    try AtomicDirectory.check(folder, existing: existing, owns: AdapterFolder.owns, inputs: inputs)
     guard !adapter.layout.isEmpty else { throw Refusal("there is no adapter to export") }
     if let rank, rank < 1 { throw Refusal("rank is \(rank), but must be an integer of at least 1") }
     let changes = try adapter.changes(as: .float64)
@@ -59,7 +61,7 @@ public enum LoRAExport {
     let digest = model.directory.tensorNames.isEmpty ? nil : try model.directory.digest()
     try AdapterWriter.files(
       config: .object(config.members), tensors, metadata: AdapterMetadata(scales: scales, baseDigest: digest),
-      existing: existing, to: folder)
+      existing: existing, inputs: inputs, to: folder)
     return Report(sites: reports)
   }
 

@@ -26,11 +26,11 @@ public enum Merging {
   /// tensor's own). All else is the base's.
   ///
   /// One tensor at a time is in memory. Refuses methods that depend on the input, biases where the base has none, and
-  /// values that are not finite or that the type cannot hold.
+  /// values that are not finite or that the type cannot hold. The base and `inputs` are never replaced.
   @discardableResult
   public static func merge(
     _ adapter: Adapter, into model: any LanguageModel, dtype: StoredType? = nil,
-    existing: AtomicDirectory.Existing = .refuse, to folder: String
+    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], to folder: String
   ) throws -> Report {
     guard !adapter.layout.isEmpty else { throw Refusal("there is no adapter to merge") }
     let reports = Reports()
@@ -57,7 +57,7 @@ public enum Merging {
       }
       copy.changed[name] = { model.parameter(name).converted(to: .float64) + bias }
     }
-    try copy.write(existing: existing, to: folder)
+    try copy.write(existing: existing, inputs: inputs, to: folder)
     return Report(sites: adapter.sites.compactMap { reports.bySite[$0.id] }, notes: notes)
   }
 

@@ -22,11 +22,9 @@ struct ModelCopy {
     self.dtype = dtype
   }
 
-  func write(existing: AtomicDirectory.Existing, to folder: String) throws {
-    guard !Self.isSame(folder, model.directory.path) else {
-      throw Refusal("\(folder) is the base model itself, which is never overwritten", remedy: "write to another directory")
-    }
-    let directory = try AtomicDirectory(folder, existing: existing)
+  func write(existing: AtomicDirectory.Existing, inputs: [String] = [], to folder: String) throws {
+    let directory = try AtomicDirectory(
+      folder, existing: existing, owns: try Self.owns(model), inputs: inputs + [model.directory.path])
     // The writer's closures speak of files only; anything else they threw comes out here.
     let fault = Fault()
     var tensors = try model.parameters.map { try tensor($0, fault) }
@@ -42,6 +40,12 @@ struct ModelCopy {
     try Companions.copy(from: model.directory.path, to: directory.partial)
     try WholeFile.write(config().text(indented: true) + "\n", to: Folder.join(directory.partial, "config.json"))
     try directory.commit()
+  }
+
+  /// Whether a file of that name may be in a directory that is written from a base.
+  static func owns(_ base: any LanguageModel) throws(FileError) -> (String) -> Bool {
+    let companions = Set(try Companions.names(in: base.directory.path))
+    return { Companions.isOfModel($0) || companions.contains($0) }
   }
 
   private final class Fault {

@@ -3,16 +3,16 @@ import Files
 import Models
 import PEFTKernel
 
-/// Writes models whose own parameters were trained.
+/// Writes models: with parameters that were trained, or in another number type.
 public enum ModelWriter {
   /// Writes a Hugging Face directory: the model's parameters, those in `replacing` (by name, in the file's shape) with new
   /// values, rounded once to `dtype` (nil: each to its own); config and tokenizer files as the base has them.
   ///
   /// Tied tensors are written once. The directory appears whole or not at all. Refuses values that are not finite or that
-  /// the type cannot hold, and names the model does not know.
+  /// the type cannot hold, and names the model does not know. The base and `inputs` are never replaced.
   public static func write(
-    _ model: any LanguageModel, replacing: [String: Tensor], dtype: StoredType? = nil,
-    existing: AtomicDirectory.Existing = .refuse, to folder: String
+    _ model: any LanguageModel, replacing: [String: Tensor] = [:], dtype: StoredType? = nil,
+    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], to folder: String
   ) throws {
     let known = Set(model.parameters.map(\.name))
     let unknown = replacing.keys.filter { !known.contains($0) }.sorted()
@@ -21,6 +21,14 @@ public enum ModelWriter {
     }
     var copy = try ModelCopy(model, dtype: dtype)
     copy.changed = replacing.mapValues { tensor in { tensor } }
-    try copy.write(existing: existing, to: folder)
+    try copy.write(existing: existing, inputs: inputs, to: folder)
+  }
+
+  /// Refuses a folder that ``write(_:replacing:dtype:existing:inputs:to:)`` would not replace.
+  public static func check(
+    _ folder: String, model: any LanguageModel, existing: AtomicDirectory.Existing, inputs: [String] = []
+  ) throws(FileError) {
+    try AtomicDirectory.check(
+      folder, existing: existing, owns: try ModelCopy.owns(model), inputs: inputs + [model.directory.path])
   }
 }

@@ -6,6 +6,9 @@ import Registry
 
 /// The fields of an `adapter_config.json` that is written anew.
 struct PEFTConfig {
+  /// Where the base lies.
+  static let baseKey = "base_model_name_or_path"
+
   private(set) var fields: [String: JSON]
 
   var members: [JSON.Member] { fields.map { .init($0.key, $0.value) } }
@@ -14,7 +17,7 @@ struct PEFTConfig {
   init(peftType: String, sites: [Site], model: any LanguageModel) {
     fields = [
       "peft_type": .string(peftType), "task_type": "CAUSAL_LM", "inference_mode": true, "bias": "none",
-      "base_model_name_or_path": .string(model.directory.path),
+      Self.baseKey: .string(model.directory.path),
       "target_modules": .array(PEFTTargets.names(of: sites, among: model.sites).map(JSON.string)),
       // One flag for all: PEFT itself looks at each module.
       "fan_in_fan_out": .bool(!sites.isEmpty && sites.allSatisfy { model.base($0.id).isTransposed }),

@@ -45,6 +45,12 @@ struct PEFTImport {
       try patterns.settle()
       overrides = patterns.options
       notes += patterns.notes
+      // PEFT bounds no rank.
+      let ranks = [overrides["r"], overrides["rank_pattern"]].flatMap { value in
+        if case .map(let table)? = value { table.values.compactMap(\.number) } else { [value?.number ?? 0] }
+      }
+      let smallest = sites.map { min($0.inputs, $0.outputs) }.min() ?? 0
+      if ranks.contains(where: { $0 > Double(smallest) }) { overrides["allow_excess_rank"] = .bool(true) }
     }
     do throws(Refusal) {
       entry = try registry.entry(name, overriding: overrides)

@@ -11,19 +11,28 @@ struct PEFTPatterns {
 
   /// PEFT loses the order of its patterns in files, so the shapes say which rank a site has; patterns only check them.
   mutating func settle() throws(FileError) {
+    let alphas = try matches("alpha_pattern")
     for site in sites {
-      let matching = try keys("alpha_pattern", at: site)
+      let matching = alphas(site)
       guard matching.count > 1 else { continue }
       let longest = matching.sorted { ($1.count, $0) < ($0.count, $1) }[0]
       notes.append(
         "alpha_pattern: \(matching.sorted().joined(separator: ", ")) all match \(site.id); the longest, \(longest), is used")
     }
+    if case .map(let table)? = options["alpha_pattern"] {
+      // PEFT lets a pattern match nothing; one of a run file must match.
+      let used = Set(sites.flatMap(alphas))
+      let unused = table.keys.filter { !used.contains($0) }.sorted()
+      if !unused.isEmpty { notes.append("alpha_pattern: \(unused.joined(separator: ", ")) match no adapted site") }
+      options["alpha_pattern"] = .map(table.filter { used.contains($0.key) })
+    }
     guard case .map(let patterns)? = options["rank_pattern"], !patterns.isEmpty else { return }
     let factors = Set(sites.map { AdapterNames.canonical(TensorKey("lora_A.weight", $0.id)) })
     let (found, _) = try AdapterNames.matched(folder.weights.tensors.map(\.name), with: factors, path: folder.weights.path)
     var ranks: [String: OptionValue] = [:]
+    let matches = try matches("rank_pattern")
     for site in sites {
-      let keys = try keys("rank_pattern", at: site)
+      let keys = matches(site)
       guard let name = found[AdapterNames.canonical(TensorKey("lora_A.weight", site.id))],
         let shape = folder.weights.entry(name)?.shape, let rank = shape.first
       else { continue }
@@ -39,17 +48,17 @@ struct PEFTPatterns {
     options["rank_pattern"] = .map(ranks)
   }
 
-  /// The keys of a pattern table that match a site, as PEFT matches: a regular expression for the path, or for what is
-  /// behind a dot of it.
-  private func keys(_ table: String, at site: Site) throws(FileError) -> [String] {
-    guard case .map(let patterns)? = options[table] else { return [] }
-    var matching: [String] = []
+  /// Gives the keys of a pattern table that match a site, as PEFT matches: a regular expression for the path, or for what
+  /// is behind a dot of it.
+  private func matches(_ table: String) throws(FileError) -> (Site) -> [String] {
+    guard case .map(let patterns)? = options[table] else { return { _ in [] } }
+    var expressions: [(key: String, expression: Regex<AnyRegexOutput>)] = []
     for key in patterns.keys.sorted() {
       guard let expression = try? Regex("(.*\\.)?(\(key))") else {
         throw FileError(.badData, folder.configPath, "\(table): '\(key)' is no regular expression")
       }
-      if site.id.path.wholeMatch(of: expression) != nil { matching.append(key) }
+      expressions.append((key, expression))
     }
-    return matching
+    return { site in expressions.filter { site.id.path.wholeMatch(of: $0.expression) != nil }.map(\.key) }
   }
 }

@@ -36,11 +36,30 @@ enum PEFTTargets {
       throw fault("layers_pattern: means nothing without layers_to_transform", "remove it")
     }
     guard let targets else { return [] }
-    let selector = TargetSelector(targets, exclude: exclude, layers: layers, demand: .any)
+    let excluded = try excluded(exclude, model.sites, folder)
     do throws(Refusal) {
-      return try selector.select(from: model.sites)
+      let chosen = try TargetSelector(targets, layers: layers, demand: .any).select(from: model.sites)
+      let left = chosen.filter { !excluded.contains($0.id) }
+      guard !left.isEmpty else { throw Refusal("exclude_modules: no site is left of those chosen") }
+      return left
     } catch {
       throw fault(error.reason, "check that the adapter belongs to this \(model.modelType) model")
+    }
+  }
+
+  /// What is left out, if anything: lists are written for all models of a kind, and need not match in each.
+  private static func excluded(
+    _ exclude: TargetSelector.Targets?, _ sites: [Site], _ folder: AdapterFolder
+  ) throws(FileError) -> Set<SiteID> {
+    switch exclude {
+    case .names(let names):
+      return Set(sites.map(\.id).filter { id in names.contains { id.path == $0 || id.path.hasSuffix("." + $0) } })
+    case .pattern(let pattern):
+      guard let expression = try? Regex(pattern) else {
+        throw FileError(.badData, folder.configPath, "exclude_modules: '\(pattern)' is no regular expression")
+      }
+      return Set(sites.map(\.id).filter { $0.path.wholeMatch(of: expression) != nil })
+    case .allLinear, nil: return []
     }
   }
 

@@ -27,7 +27,7 @@ public struct AdapterOrigin: Sendable {
   public var config: JSON
   /// Canonical name of a tensor → its name in the file.
   var names: [String: String]
-  /// The file, and its tensors that follow from others: they are written back as they are.
+  /// The file, and its tensors that follow from others or are the base's: they are written back as they are.
   var source: SafetensorsFile
   var redundant: [String]
 

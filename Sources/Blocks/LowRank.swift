@@ -1,5 +1,6 @@
 import Engine
 import PEFTKernel
+import Synchronization
 
 /// ΔW = s·B·A with A [rank, inputs], B [outputs, rank] at every site: what LoRA and everything started differently share.
 ///
@@ -49,6 +50,11 @@ public struct LowRank: Projection {
   }
 
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
+    for (name, patterns) in [("rank_pattern", rankPattern), ("alpha_pattern", alphaPattern)] {
+      if let pattern = patterns.unmatched(by: sites) {
+        throw Refusal("\(name): '\(pattern)' matches no adapted site", remedy: "correct or remove it")
+      }
+    }
     var specs: [TensorSpec] = []
     for site in sites {
       if let value = rankPattern[site.id], !LowRank.ranks.contains(Int(exactly: value) ?? 0) {
@@ -82,6 +88,12 @@ public struct LowRank: Projection {
 /// Values for sites whose path matches a pattern: the pattern as a whole, or behind a dot.
 public struct SitePatterns: Sendable {
   private let entries: [(pattern: String, value: Double)]
+  /// Which entry a path has: asked for at every site in every pass, where expressions would cost more than the products.
+  private let found = Found()
+
+  private final class Found: Sendable {
+    let entries = Mutex<[String: Double?]>([:])
+  }
 
   /// Where several patterns match one path, the longest wins.
   public init(_ table: [String: Double] = [:]) {
@@ -91,13 +103,31 @@ public struct SitePatterns: Sendable {
   }
 
   public subscript(site: SiteID) -> Double? {
-    entries.first { entry in
-      site.path == entry.pattern || site.path.hasSuffix("." + entry.pattern) || matches(entry.pattern, site.path)
-    }?.value
+    if entries.isEmpty { return nil }
+    if let known = found.entries.withLock({ $0[site.path] }) { return known }
+    let value = entries.first { matches($0.pattern, site.path) }?.value
+    found.entries.withLock { $0[site.path] = .some(value) }
+    return value
+  }
+
+  /// The first pattern that no site has, in the order of the alphabet.
+  func unmatched(by sites: [Site]) -> String? {
+    entries.map(\.pattern).sorted().first { pattern in !sites.contains { matches(pattern, $0.id.path) } }
   }
 
   /// `^(.*\.)?(pattern)$`, as PEFT reads a pattern.
   private func matches(_ pattern: String, _ path: String) -> Bool {
+    if path == pattern || path.hasSuffix("." + pattern) { return true }
+    // Most patterns are names and paths: of those the point alone is an operator, and stands for any character.
+    let isName = pattern.utf8.allSatisfy {
+      $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") || (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20)
+    }
+    if isName {
+      let end = path.utf8.suffix(pattern.utf8.count)
+      let isBorder = end.startIndex == path.startIndex || path.utf8[path.utf8.index(before: end.startIndex)] == UInt8(ascii: ".")
+      return isBorder && end.count == pattern.utf8.count
+        && zip(end, pattern.utf8).allSatisfy { $0 == $1 || $1 == UInt8(ascii: ".") }
+    }
     guard let regex = try? Regex("(.*\\.)?(\(pattern))") else { return false }
     return path.wholeMatch(of: regex) != nil
   }
@@ -126,7 +156,12 @@ extension LowRank {
     OptionSpec("allow_excess_rank", .boolean, default: .bool(false), "whether the rank may exceed a site's size"),
   ]
 
-  public init(_ options: Options) {
+  public init(_ options: Options) throws(Refusal) {
+    for name in ["rank_pattern", "alpha_pattern"] {
+      for pattern in options.table(name).keys.sorted() where (try? Regex(pattern)) == nil {
+        throw Refusal("\(name): `\(pattern)` is no regular expression", remedy: "use a site's path, its end, or a pattern of it")
+      }
+    }
     self.init(
       rank: options.int("rank"), alpha: options.double("alpha"),
       scaling: Scaling(rawValue: options.string("scaling")) ?? .standard, dropout: options.double("dropout"),
@@ -137,5 +172,5 @@ extension LowRank {
   /// The registered axis.
   public static let definition = AxisDefinition<any Projection>(
     "low-rank", "ΔW = s·B·A at every site", options: options
-  ) { (options) throws(Refusal) in LowRank(options) }
+  ) { (options) throws(Refusal) in try LowRank(options) }
 }

@@ -50,17 +50,3 @@ CLONED void f32_to_f16(uint16_t *y, const float *x, size_t n) {
        u32x16 bits = (a < 0x38800000) ? small : normal; bits = (a >= 0x47800000) ? large : bits;
        const u16x16 h = __builtin_convertvector(bits | ((b >> 16) & 0x8000), u16x16); store_u16(y + i, &h, lanes););
 }
-
-CLONED void embed_bf16(float *y, const uint16_t *table, const int32_t *ids, size_t rows, size_t cols) {
-  for (size_t t = 0; t < rows; t++) {
-    const uint16_t *row = table + (size_t)ids[t] * cols;
-    EACH(cols, GET_HALF(h, row); f32x16 v; widen_bf16(&v, &h); PUT(y + t * cols, v););
-  }
-}
-
-CLONED void embed_f16(float *y, const uint16_t *table, const int32_t *ids, size_t rows, size_t cols) {
-  for (size_t t = 0; t < rows; t++) {
-    const uint16_t *row = table + (size_t)ids[t] * cols;
-    EACH(cols, GET_HALF(h, row); f32x16 v; widen_f16(&v, &h); PUT(y + t * cols, v););
-  }
-}

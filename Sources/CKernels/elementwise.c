@@ -13,10 +13,6 @@ CLONED void mul_f32(float *y, const float *a, const float *b, size_t n) {
   EACH(n, GET(p, a); GET(q, b); PUT(y, p * q););
 }
 
-CLONED void add_acc_f32(float *y, const float *x, size_t n) {
-  EACH(n, GET(p, y); GET(q, x); PUT(y, p + q););
-}
-
 CLONED void mul_acc_f32(float *y, const float *a, const float *b, size_t n) {
   EACH(n, GET(p, a); GET(q, b); GET(o, y); PUT(y, p * q + o););
 }
@@ -27,10 +23,6 @@ CLONED void axpy_f32(float *y, float alpha, const float *x, size_t n) {
 
 CLONED void scale_f32(float *y, float alpha, const float *x, size_t n) {
   EACH(n, GET(p, x); PUT(y, p * alpha););
-}
-
-CLONED void fill_f32(float *y, float value, size_t n) {
-  EACH(n, PUT(y, (f32x16)value););
 }
 
 CLONED void add_row_f32(float *y, const float *x, const float *row, size_t rows, size_t cols) {
@@ -74,12 +66,6 @@ CLONED void row_dot_f32(float *out, const float *a, const float *b, size_t rows,
 CLONED double sum_f32(const float *x, size_t n) {
   f64x16 s = (f64x16)0.0;
   EACH(n, GET(p, x); s += __builtin_convertvector(p, f64x16););
-  return sum16_f64(&s);
-}
-
-CLONED double dot_f32(const float *a, const float *b, size_t n) {
-  f64x16 s = (f64x16)0.0;
-  EACH(n, GET(p, a); GET(q, b); s = __builtin_convertvector(p, f64x16) * __builtin_convertvector(q, f64x16) + s;);
   return sum16_f64(&s);
 }
 

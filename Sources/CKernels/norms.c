@@ -1,13 +1,16 @@
 #include "include/kernels.h"
 #include "vector.h"
 
+// Squares that overflow have no root: a row of zeros would hide that the numbers before it went astray.
+HELPER float inverse_root(float x) { return x < INFINITY ? 1.0f / sqrtf(x) : NAN; }
+
 CLONED void rmsnorm_f32(float *y, float *inv_rms, const float *x, const float *weight, float eps, size_t rows,
                         size_t cols) {
   for (size_t t = 0; t < rows; t++) {
     const float *xt = x + t * cols;
     f32x16 s = (f32x16)0.0f;
     EACH(cols, GET(p, xt); s = p * p + s;);
-    const float inv = 1.0f / sqrtf(sum16(&s) / (float)cols + eps);
+    const float inv = inverse_root(sum16(&s) / (float)cols + eps);
     inv_rms[t] = inv;
     EACH(cols, GET(p, xt); GET(w, weight); PUT(y + t * cols, p * inv * w););
   }
@@ -46,7 +49,7 @@ CLONED void layernorm_f32(float *y, float *mean, float *inv_std, const float *x,
     const float mu = sum16(&s) / (float)cols;
     s = (f32x16)0.0f;
     EACH(cols, GET(p, xt); p -= mu; pad16(&p, lanes, 0.0f); s = p * p + s;);
-    const float inv = 1.0f / sqrtf(sum16(&s) / (float)cols + eps);
+    const float inv = inverse_root(sum16(&s) / (float)cols + eps);
     mean[t] = mu;
     inv_std[t] = inv;
     if (bias) {

@@ -2,8 +2,9 @@
 #include "vector.h"
 #include "philox.h"
 
-void philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]) {
-  uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
+void philox_block(uint64_t key, uint64_t stream, uint64_t block, uint32_t out[4]) {
+  uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
+  uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
   for (int round = 0; round < 10; round++) {
     const uint64_t a = (uint64_t)PHILOX_M0 * c0, b = (uint64_t)PHILOX_M1 * c2;
     c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
@@ -60,33 +61,10 @@ HELPER void philox8(uint64_t key, uint64_t stream, uint64_t block, uint32_t out[
   u32x16 name = (u32x16)0u;                              \
   memcpy(&name, words + i, lanes * sizeof(uint32_t))
 
-CLONED void uniform_f32(float *y, uint64_t key, uint64_t stream, uint64_t first, size_t n) {
-  EACH_WORDS(EACH(count, GET_WORDS(w);
-                  PUT(y + done, __builtin_convertvector((i32x16)(w >> 8), f32x16) * 0x1p-24f);););
-}
-
 CLONED void dropout_f32(float *y, const float *x, double p, uint64_t key, uint64_t stream, uint64_t first, size_t n) {
   const uint64_t threshold = dropout_threshold(p);
   const float factor = threshold >> 32 ? 0 : (float)(1 / (1 - p));
   const uint32_t least = threshold >> 32 ? UINT32_MAX : (uint32_t)threshold;
   EACH_WORDS(EACH(count, GET_WORDS(w); GET(v, x + done);
                   PUT(y + done, (w >= least) ? v * factor : (f32x16)0.0f);););
-}
-
-CLONED void dropout_acc_f32(float *y, const float *x, double p, uint64_t key, uint64_t stream, uint64_t first,
-                            size_t n) {
-  const uint64_t threshold = dropout_threshold(p);
-  const float factor = threshold >> 32 ? 0 : (float)(1 / (1 - p));
-  const uint32_t least = threshold >> 32 ? UINT32_MAX : (uint32_t)threshold;
-  EACH_WORDS(EACH(count, GET_WORDS(w); GET(v, x + done); GET(o, y + done);
-                  PUT(y + done, o + ((w >= least) ? v * factor : (f32x16)0.0f));););
-}
-
-void normal_f32(float *y, uint64_t key, uint64_t stream, uint64_t first, size_t n) {
-  double chunk[64];
-  for (size_t done = 0; done < n; done += 64) {
-    const size_t count = n - done < 64 ? n - done : 64;
-    normal_f64(chunk, key, stream, first + done, count);
-    for (size_t i = 0; i < count; i++) y[done + i] = (float)chunk[i];
-  }
 }

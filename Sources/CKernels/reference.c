@@ -9,17 +9,14 @@
 #define T float
 #define FN(name) name##_ref_f32
 #define M(name) name##f
-#define BITS 24
 #include "reference_pointwise.h"
 #include "reference_rows.h"
 #undef T
 #undef FN
 #undef M
-#undef BITS
 
 #define T double
 #define FN(name) name##_f64
 #define M(name) name
-#define BITS 53
 #include "reference_pointwise.h"
 #include "reference_rows.h"

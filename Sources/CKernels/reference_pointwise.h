@@ -1,15 +1,13 @@
-// Included by reference.c per type: T, FN(name), M(libm name), BITS. Loops over one index.
+// Included by reference.c per type: T, FN(name), M(libm name). Loops over one index.
 
 #define LOOP for (size_t i = 0; i < n; i++)
 
 void FN(add)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] = a[i] + b[i]; }
 void FN(sub)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] = a[i] - b[i]; }
 void FN(mul)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] = a[i] * b[i]; }
-void FN(add_acc)(T *y, const T *x, size_t n) { LOOP y[i] += x[i]; }
 void FN(mul_acc)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] += a[i] * b[i]; }
 void FN(axpy)(T *y, T alpha, const T *x, size_t n) { LOOP y[i] += alpha * x[i]; }
 void FN(scale)(T *y, T alpha, const T *x, size_t n) { LOOP y[i] = alpha * x[i]; }
-void FN(fill)(T *y, T value, size_t n) { LOOP y[i] = value; }
 
 double FN(sum)(const T *x, size_t n) {
   double s = 0;
@@ -17,13 +15,11 @@ double FN(sum)(const T *x, size_t n) {
   return s;
 }
 
-double FN(dot)(const T *a, const T *b, size_t n) {
+double FN(sum_squares)(const T *x, size_t n) {
   double s = 0;
-  LOOP s += (double)a[i] * (double)b[i];
+  LOOP s += (double)x[i] * (double)x[i];
   return s;
 }
-
-double FN(sum_squares)(const T *x, size_t n) { return FN(dot)(x, x, n); }
 
 T FN(max_abs)(const T *x, size_t n) {
   T m = 0;
@@ -108,48 +104,12 @@ void FN(adamw)(T *param, const T *grad, T *m, T *v, double lr, double beta1, dou
   }
 }
 
-void FN(uniform)(T *y, uint64_t key, uint64_t stream, uint64_t first, size_t n) {
-  uint32_t w[4];
-  LOOP {
-    const uint64_t at = first + i;
-    if (BITS == 24) {
-      philox_block(key, stream, at >> 2, w);
-      y[i] = (T)(w[at & 3] >> 8) * (T)0x1p-24;
-    } else {
-      philox_block(key, stream, at >> 1, w);
-      y[i] = (T)philox_unit(w[2 * (at & 1)], w[2 * (at & 1) + 1]);
-    }
-  }
-}
-
-void FN(normal)(T *y, uint64_t key, uint64_t stream, uint64_t first, size_t n) {
-  uint32_t w[4];
-  double pair[2] = {0, 0};
-  LOOP {
-    const uint64_t at = first + i;
-    if (i == 0 || (at & 1) == 0) {
-      philox_block(key, stream, at >> 1, w);
-      philox_normals(w, pair);
-    }
-    y[i] = (T)pair[at & 1];
-  }
-}
-
 void FN(dropout)(T *y, const T *x, double p, uint64_t key, uint64_t stream, uint64_t first, size_t n) {
   const uint64_t threshold = dropout_threshold(p);
   uint32_t w[4];
   LOOP {
     philox_block(key, stream, (first + i) >> 2, w);
     y[i] = w[(first + i) & 3] >= threshold ? x[i] * (T)(1 / (1 - p)) : 0;
-  }
-}
-
-void FN(dropout_acc)(T *y, const T *x, double p, uint64_t key, uint64_t stream, uint64_t first, size_t n) {
-  const uint64_t threshold = dropout_threshold(p);
-  uint32_t w[4];
-  LOOP {
-    philox_block(key, stream, (first + i) >> 2, w);
-    y[i] += w[(first + i) & 3] >= threshold ? x[i] * (T)(1 / (1 - p)) : 0;
   }
 }
 

@@ -17,11 +17,13 @@ void FN(row_dot)(T *out, const T *a, const T *b, size_t rows, size_t cols) {
   }
 }
 
+static T FN(inverse_root)(T x) { return x < (T)INFINITY ? 1 / M(sqrt)(x) : (T)NAN; }
+
 void FN(rmsnorm)(T *y, T *inv_rms, const T *x, const T *weight, T eps, size_t rows, size_t cols) {
   ROWS {
     T s = 0;
     COLS s += AT(x) * AT(x);
-    inv_rms[t] = 1 / M(sqrt)(s / (T)cols + eps);
+    inv_rms[t] = FN(inverse_root)(s / (T)cols + eps);
     COLS AT(y) = AT(x) * inv_rms[t] * weight[j];
   }
 }
@@ -51,7 +53,7 @@ void FN(layernorm)(T *y, T *mean, T *inv_std, const T *x, const T *weight, const
     const T mu = s / (T)cols;
     COLS s2 += (AT(x) - mu) * (AT(x) - mu);
     mean[t] = mu;
-    inv_std[t] = 1 / M(sqrt)(s2 / (T)cols + eps);
+    inv_std[t] = FN(inverse_root)(s2 / (T)cols + eps);
     COLS AT(y) = (AT(x) - mu) * inv_std[t] * weight[j] + (bias ? bias[j] : 0);
   }
 }
@@ -83,13 +85,17 @@ void FN(layernorm_weight_grad_acc)(T *dw, T *db, const T *x, const T *mean, cons
 
 static void FN(softmax_row)(T *s, size_t cols, size_t lo, size_t hi, T scale, const uint8_t *allowed) {
   T top = -(T)INFINITY, total = 0;
-  COLS if (j >= lo && j < hi && (!allowed || allowed[j])) top = M(fmax)(top, s[j] * scale);
+  int sees_any = 0;
+  COLS if (j >= lo && j < hi && (!allowed || allowed[j])) {
+    sees_any = 1;
+    top = M(fmax)(top, s[j] * scale);
+  }
   COLS {
-    const int seen = j >= lo && j < hi && (!allowed || allowed[j]) && top != -(T)INFINITY;
+    const int seen = j >= lo && j < hi && (!allowed || allowed[j]);
     s[j] = seen ? M(exp)(s[j] * scale - top) : 0;
     total += s[j];
   }
-  if (top != -(T)INFINITY) COLS s[j] /= total;
+  if (sees_any) COLS s[j] /= total;
 }
 
 static void FN(softmax_backward_row)(T *d, const T *p, size_t cols, size_t lo, size_t hi, T scale) {

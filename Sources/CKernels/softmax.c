@@ -12,6 +12,14 @@
   }                                                                                   \
   pad16(&name, lanes, -INFINITY)
 
+HELPER int sees_any(const uint8_t *allowed, size_t n) {
+  if (!allowed) return 1;
+  for (size_t i = 0; i < n; i++) {
+    if (allowed[i]) return 1;
+  }
+  return 0;
+}
+
 HELPER void softmax_row(float *row, size_t cols, size_t lo, size_t hi, float scale, const uint8_t *allowed) {
   hi = hi < cols ? hi : cols;
   if (lo >= hi) {
@@ -27,7 +35,8 @@ HELPER void softmax_row(float *row, size_t cols, size_t lo, size_t hi, float sca
   f32x16 m = (f32x16)-INFINITY;
   EACH(n, SCORES(p); m = __builtin_elementwise_max(m, p););
   const float top = __builtin_reduce_max(m);
-  if (top == -INFINITY) {
+  // The maximum passes over NaN, which would make a row of nothing else look as if it saw nothing.
+  if (top == -INFINITY && !sees_any(allowed, n)) {
     memset(s, 0, n * sizeof(float));
     return;
   }

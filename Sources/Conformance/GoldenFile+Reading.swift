@@ -38,9 +38,25 @@ extension GoldenFile {
 
   /// Every result the file states: outputs, gradients, merged weights, parts of the start, other expectations.
   var results: [String] {
-    (Array(tensors.keys) + Array(integers.keys)).filter { name in
+    (tensors.names + integers.names).filter { name in
       ["y", "dx", "merged"].contains(name) || ["grad.", "initial.", "given.expect"].contains { name.hasPrefix($0) }
     }.sorted()
+  }
+
+  /// Tensors that neither the method's reader nor the comparison asked for.
+  var unread: [String] {
+    // Inputs are needed for some results only; results are answered for one by one.
+    let others = Set(["weight", "x", "dy"] + results)
+    return (tensors.unread + integers.unread).filter { !others.contains($0) }.sorted()
+  }
+
+  /// The first number that is none, in words.
+  var notFinite: String? {
+    for name in tensors.names {
+      guard let values = tensors[name]?.values, let place = values.firstIndex(where: { !$0.isFinite }) else { continue }
+      return "the file's own \(name) holds \(values[place]), at \(place) of \(values.count)"
+    }
+    return nil
   }
 }
 

@@ -48,6 +48,8 @@ public struct GoldenReport: Sendable, Hashable {
   public var entry: String?
   /// One check for every result the file states, by name.
   public var checks: [GoldenCheck]
+  /// Results that such a file usually states and this one does not: nothing is known about them.
+  public var absent: [String] = []
   /// Why the file could not be run at all.
   public var failure: String?
 

@@ -93,7 +93,11 @@ struct GoldenRun {
     guard expected.shape.filter({ $0 != 1 }) == ours.shape.filter({ $0 != 1 }) else {
       return .failed("has shape \(expected.shape), ours \(ours.shape)")
     }
-    return .error(relativeError(of: ours.values, from: expected.values, floor: 1e-3))
+    let values = ours.values
+    if let place = values.firstIndex(where: { !$0.isFinite }) {
+      return .failed("ours is \(values[place]) at \(place) of \(values.count)")
+    }
+    return .error(relativeError(of: values, from: expected.values, floor: 1e-3))
   }
 
   private mutating func passed() throws(Refusal) -> Outputs {

@@ -4,7 +4,7 @@ import PEFTKernel
 import Registry
 
 /// Runs reference files: builds the method they name through the registry, as training does, and compares what it
-/// computes with what an independent oracle stated.
+/// computes with what an independent oracle stated. A tensor of a file that nothing asks for fails it.
 public struct Verification: Sendable {
   public let registry: MethodRegistry
   /// `.float32` as in work, `.float64` to tell rounding from a mistake.
@@ -27,6 +27,12 @@ public struct Verification: Sendable {
 
   public func report(on file: GoldenFile, named name: String) -> GoldenReport {
     var report = GoldenReport(file: name, method: file.method)
+    if let fault = file.notFinite {
+      report.failure = fault
+      return report
+    }
+    var file = file
+    (file.tensors, file.integers) = (file.tensors.fresh, file.integers.fresh)
     guard let reader = registry.axes.goldens.first(where: { $0.reads(file) }) else {
       report.failure = "no method here reads reference files of `\(file.method)`"
       return report
@@ -42,6 +48,10 @@ public struct Verification: Sendable {
       report.entry = stated.entry
       var run = try GoldenRun(file: file, stated: stated, working: working, registry: registry, scalar: scalar)
       report.checks = file.results.map { GoldenCheck(tensor: $0, outcome: run.outcome(of: $0), bound: bound) }
+      report.absent = (["y", "dx"] + stated.gradients.keys.sorted().map { "grad." + $0 }).filter { !file.results.contains($0) }
+      report.checks += file.unread.map {
+        GoldenCheck(tensor: $0, outcome: .failed("\(stated.entry) has no use for it"), bound: bound)
+      }
     } catch {
       report.failure = error.description
     }

@@ -65,8 +65,10 @@ struct Workshop {
     return model.logits(model.hidden(batch.ids, run), run)
   }
 
-  /// Mean loss of all sequences.
-  func loss(_ trainer: Trainer) -> Double { trainer.evaluate(examples).loss }
+  /// Mean loss of all sequences; what is no number is for the laws to judge.
+  func loss(_ trainer: Trainer) -> Double {
+    Evaluation.of(model, adapter: trainer.adapter, trained: trainer.trainedBase, examples).loss
+  }
 }
 
 extension Tensors {

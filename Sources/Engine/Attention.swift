@@ -53,7 +53,12 @@ extension Tensor {
   ///
   /// `cosine`, `sine` are [positions, width/2].
   public func rotary(_ cosine: Tensor, _ sine: Tensor, _ positions: [Int32], width: Int) -> Tensor {
-    precondition(columns % width == 0 && positions.count == rows)
+    precondition(
+      columns % width == 0 && cosine.columns * 2 == width && sine.shape == cosine.shape && cosine.scalar == scalar,
+      "rotary: angles of \(cosine.shape) for heads of \(width) in \(shape)")
+    precondition(
+      positions.count == rows && positions.allSatisfy { $0 >= 0 && $0 < cosine.rows },
+      "rotary: \(rows) rows at positions outside 0..<\(cosine.rows)")
     func turned(_ x: Tensor, _ sign: Double) -> Tensor {
       let y = Tensor(uninitialized: x.shape, x.scalar)
       let d = x.columns
@@ -80,7 +85,10 @@ extension Tensor {
   public static func attention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, _ rows: RowLayout, _ shape: AttentionShape, dropout: (p: Double, Philox)? = nil
   ) -> Tensor {
-    precondition(q.rows == rows.count && k.rows == rows.count && v.rows == rows.count)
+    let (queries, keys) = ([rows.count, shape.heads * shape.width], [rows.count, shape.groups * shape.width])
+    precondition(
+      q.shape == queries && k.shape == keys && v.shape == keys && q.scalar == k.scalar && q.scalar == v.scalar,
+      "attention of \(q.shape) over \(k.shape) and \(v.shape), not \(queries) over \(keys)")
     let y = Tensor(uninitialized: q.shape, q.scalar)
     let blocks = AttentionBlock.all(rows, shape)
     Threads.each(blocks.count) { index in
@@ -165,7 +173,7 @@ struct AttentionBlock {
     let p = Tensor(uninitialized: [queries.count, keys.count], q.scalar)
     BLAS.multiply(
       q.scalar, queries.count, keys.count, shape.width, query(q, shape), key(k, shape).transpose, into: p.address(),
-      stride: keys.count, parallel: false)
+      stride: keys.count, threads: 1)
     let first = queries.lowerBound - sequence.lowerBound
     func soften(_ allowed: UnsafePointer<UInt8>?) {
       switch p.scalar {
@@ -197,7 +205,7 @@ struct AttentionBlock {
   func output(_ p: Tensor, _ v: Tensor, _ y: Tensor, _ shape: AttentionShape) {
     BLAS.multiply(
       y.scalar, queries.count, shape.width, keys.count, p.operand, key(v, shape),
-      into: y.address(queries.lowerBound * y.columns + head * shape.width), stride: y.columns, parallel: false)
+      into: y.address(queries.lowerBound * y.columns + head * shape.width), stride: y.columns, threads: 1)
   }
 
   func backward(
@@ -209,10 +217,10 @@ struct AttentionBlock {
     let (n, m, d) = (queries.count, keys.count, shape.width)
     BLAS.multiply(
       q.scalar, m, d, n, used.operand.transpose, query(dy, shape), beta: 1,
-      into: dv.address(keys.lowerBound * dv.columns + group * d), stride: dv.columns, parallel: false)
+      into: dv.address(keys.lowerBound * dv.columns + group * d), stride: dv.columns, threads: 1)
     var ds = Tensor(uninitialized: [n, m], q.scalar)
     BLAS.multiply(
-      q.scalar, n, m, d, query(dy, shape), key(v, shape).transpose, into: ds.address(), stride: m, parallel: false)
+      q.scalar, n, m, d, query(dy, shape), key(v, shape).transpose, into: ds.address(), stride: m, threads: 1)
     ds = dropped(ds, dropout, index)
     let first = queries.lowerBound - sequence.lowerBound
     switch ds.scalar {
@@ -225,9 +233,9 @@ struct AttentionBlock {
     }
     BLAS.multiply(
       q.scalar, n, d, m, ds.operand, key(k, shape), into: dq.address(queries.lowerBound * dq.columns + head * d),
-      stride: dq.columns, parallel: false)
+      stride: dq.columns, threads: 1)
     BLAS.multiply(
       q.scalar, m, d, n, ds.operand.transpose, query(q, shape), beta: 1,
-      into: dk.address(keys.lowerBound * dk.columns + group * d), stride: dk.columns, parallel: false)
+      into: dk.address(keys.lowerBound * dk.columns + group * d), stride: dk.columns, threads: 1)
   }
 }

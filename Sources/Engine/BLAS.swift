@@ -18,24 +18,24 @@ enum BLAS {
 
   /// C ← alpha·op(A)·op(B) + beta·C with op(A) [m, k], op(B) [k, n], C [m, n].
   ///
-  /// The longer of m and n is split over the cores in blocks of 64, so the split never changes the result.
+  /// The longer of m and n is cut into pieces of 256, which the cores share. Sums come out differently in pieces of another
+  /// size, so the same cuts are made for one core as for many.
   static func multiply(
     _ scalar: ScalarType, _ m: Int, _ n: Int, _ k: Int, alpha: Double = 1, _ a: Operand, _ b: Operand, beta: Double = 0,
-    into c: UnsafeMutableRawPointer, stride: Int, parallel: Bool = true
+    into c: UnsafeMutableRawPointer, stride: Int, threads: Int = Threads.count
   ) {
     guard m > 0, n > 0 else { return }
     CPU.ready()
     let size = scalar.byteCount
-    let worthwhile = parallel && Threads.count > 1 && 2 * m * n * k > 1_000_000
-    guard worthwhile, max(m, n) >= 128 else {
+    let overRows = m >= n
+    let length = overRows ? m : n
+    // Two halves already pay where the product is large and 256 would leave it whole.
+    let share = length > 512 ? 256 : (length + 127) / 128 * 64
+    guard length >= 128, 2 * m * n * k > 1_000_000 else {
       gemm(scalar, m, n, k, alpha, a, b, beta, c, stride)
       return
     }
-    let overRows = m >= n
-    let length = overRows ? m : n
-    let blocks = (length + 63) / 64
-    let share = (blocks + Threads.count - 1) / Threads.count * 64
-    Threads.each((length + share - 1) / share) { part in
+    Threads.each((length + share - 1) / share, width: threads) { part in
       let start = part * share
       let extent = min(share, length - start)
       var a = a
@@ -114,17 +114,22 @@ public enum CPU {
 
   static func ready() { _ = prepared }
 
-  /// OpenBLAS 0.3.21 does not know AMD Zen 4 and 5 and falls back to Haswell kernels, at half their speed; it
-  /// then has to be told, before the first product. (2026-11: newer releases detect them; this then does nothing.)
+  /// OpenBLAS 0.3.21 does not know AMD Zen 4 and 5 and falls back to kernels for older processors, at half their speed;
+  /// it then has to be told, before the first product. (2026-11: newer releases detect them; this then does nothing.)
   private static let prepared: Void = {
-    let detected = String(cString: openblas_get_corename())
-    if getenv("OPENBLAS_CORETYPE") == nil, ["Haswell", "Zen"].contains(detected), hasAVX512,
+    func kernel() -> String { String(cString: openblas_get_corename()) }
+    if getenv("OPENBLAS_CORETYPE") == nil, hasAVX512, !["SkylakeX", "Cooperlake", "SapphireRapids"].contains(kernel()),
       let quit = symbol("gotoblas_dynamic_quit"), let start = symbol("gotoblas_dynamic_init")
     {
       setenv("OPENBLAS_CORETYPE", "SkylakeX", 1)
       quit()
       start()
       unsetenv("OPENBLAS_CORETYPE")
+      // A library built without these kernels has taken its oldest ones instead: back to what it detects.
+      if kernel() != "SkylakeX" {
+        quit()
+        start()
+      }
     }
     openblas_set_num_threads(1)
   }()
@@ -133,5 +138,4 @@ public enum CPU {
     guard let address = dlsym(UnsafeMutableRawPointer(bitPattern: 0), name) else { return nil }
     return unsafeBitCast(address, to: (@convention(c) () -> Void).self)
   }
-
 }

@@ -1,7 +1,8 @@
 extension Tensor {
   /// Differentiates this scalar with respect to every tracked leaf it depends on, adding to the leaves' gradients.
   ///
-  /// The history is consumed: saved activations are freed as soon as their operation is done.
+  /// The history is consumed: saved activations are freed as soon as their operation is done, and no part of it can be
+  /// differentiated again.
   public func backward() {
     precondition(count == 1, "backward of a tensor of shape \(shape): only scalars have gradients without a seed")
     Tensor.backward([(self, Tensor(repeating: 1, shape: shape, scalar))])
@@ -29,7 +30,8 @@ extension Node {
       sources = []
       gradient = nil
     }
-    guard let gradient, let backward else { return }
+    guard let gradient else { return }
+    guard let backward else { preconditionFailure("an operation on a value of shape \(shape) is differentiated twice") }
     self.gradient = nil
     backward(gradient, gradients)
   }

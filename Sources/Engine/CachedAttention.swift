@@ -25,22 +25,16 @@ extension Tensor {
         let p = Tensor(uninitialized: [rows, visible], q.scalar)
         BLAS.multiply(
           q.scalar, rows, visible, shape.width, .init(address: q.address(at), stride: q.columns), operand(keys).transpose,
-          into: p.address(), stride: visible, parallel: false)
+          into: p.address(), stride: visible, threads: 1)
         switch p.scalar {
         case .float32: softmax_causal_f32(p.f32, rows, visible, visible - rows, Float(shape.scale), nil)
         case .float64: softmax_causal_f64(p.f64, rows, visible, visible - rows, shape.scale, nil)
         }
         BLAS.multiply(
           q.scalar, rows, shape.width, visible, p.operand, operand(values), into: y.address(at), stride: y.columns,
-          parallel: false)
+          threads: 1)
       }
     }
     return y
-  }
-
-  /// Writes the rows of `x` over those of this tensor from row `start` on; only for owners, as `withUnsafeMutableBytes`.
-  public func overwrite(from start: Int, with x: Tensor) {
-    precondition(x.columns == columns && x.scalar == scalar && start >= 0 && start + x.rows <= rows)
-    address(start * columns).copyMemory(from: x.address(), byteCount: x.count * scalar.byteCount)
   }
 }

@@ -28,10 +28,10 @@ extension Tensor {
       loss += partLoss
       guard let gradient else { continue }
       Tensor.backward([(logits, gradient)])
-      guard let dHidden, let part32 = hidden.gradient else { continue }
+      guard let dHidden, let partGradient = hidden.gradient else { continue }
       switch scalar {
-      case .float32: embed_grad_acc_f32(dHidden.f32, part32.f32, part, part.count, columns)
-      case .float64: embed_grad_acc_f64(dHidden.f64, part32.f64, part, part.count, columns)
+      case .float32: embed_grad_acc_f32(dHidden.f32, partGradient.f32, part, part.count, columns)
+      case .float64: embed_grad_acc_f64(dHidden.f64, partGradient.f64, part, part.count, columns)
       }
     }
     return Tensor([loss * scale], shape: [1], scalar).recorded([self]) { [node] dy, gradients in

@@ -54,15 +54,11 @@ extension Tensor {
 extension FrozenMatrix {
   /// Rows `indices` of a frozen table [N, D], widened: [indices.count, D].
   public func gatherRows(_ indices: [Int32], as scalar: ScalarType = .float32) -> Tensor {
+    guard !isTransposed else { return dense(as: scalar).gatherRows(indices) }
     precondition(indices.allSatisfy { $0 >= 0 && $0 < rows }, "row index outside 0..<\(rows)")
     let y = Tensor(uninitialized: [indices.count, columns], scalar)
     for (t, index) in indices.enumerated() {
-      if isTransposed {
-        let line = dense(rows: Int(index)..<Int(index) + 1, as: scalar)
-        y.address(t * columns).copyMemory(from: line.address(), byteCount: columns * scalar.byteCount)
-      } else {
-        Convert.widen(address(line: Int(index)), type, into: y.view(t * columns, [columns]))
-      }
+      Convert.widen(address(line: Int(index)), type, into: y.view(t * columns, [columns]))
     }
     return y
   }

@@ -5,15 +5,10 @@ extension Tensor {
   public func linear(_ weight: FrozenMatrix, bias: Tensor? = nil) -> Tensor {
     precondition(columns == weight.columns, "linear: \(columns) inputs for a weight of \(weight.columns)")
     let y = Tensor(uninitialized: shape.dropLast() + [weight.rows], scalar)
-    if rows == 1, scalar == .float32, Vector.apply(weight, self, into: y) {
-    } else {
-      weight.multiply(self, into: y)
-    }
-    let result = y.recorded([self]) { [node, shape, scalar] dy, gradients in
-      gradients.into(node) { dx, accumulate in
-        _ = (shape, scalar)
-        weight.multiplyTransposed(dy, into: dx, accumulate: accumulate)
-      }
+    let isDone = rows == 1 && scalar == .float32 && Vector.apply(weight, self, into: y)
+    if !isDone { weight.multiply(self, into: y) }
+    let result = y.recorded([self]) { [node] dy, gradients in
+      gradients.into(node) { dx, accumulate in weight.multiplyTransposed(dy, into: dx, accumulate: accumulate) }
     }
     guard let bias else { return result }
     return result.addingRow(bias)
@@ -28,16 +23,19 @@ extension Tensor {
 
   /// base + scale · x·Wᵀ, written into base's memory where nobody else holds it.
   public func linear(_ weight: Tensor, scale: Double, addedTo base: consuming Tensor) -> Tensor {
-    precondition(columns == weight.columns && base.columns == weight.rows && base.rows == rows)
+    precondition(
+      columns == weight.columns && base.columns == weight.rows && base.rows == rows && scalar == weight.scalar
+        && scalar == base.scalar, "product of \(shape) and the transpose of \(weight.shape), added to \(base.shape)")
     let baseNode = base.node
     base.node = nil
-    let inputs = [self, weight, Tensor(shape: base.shape, scalar: base.scalar, storage: Storage.none, node: baseNode)]
     var y = base
     if !y.isUnique { y = y.copied() }
     BLAS.multiply(
       scalar, rows, weight.rows, columns, alpha: scale, operand, weight.operand.transpose, beta: 1, into: y.address(),
       stride: weight.rows)
-    return y.recorded(inputs, Tensor.linearBackward(self, weight, scale) { gradients, dy in gradients.add(baseNode, dy) })
+    return y.recorded(
+      from: [node, weight.node, baseNode],
+      Tensor.linearBackward(self, weight, scale) { gradients, dy in gradients.add(baseNode, dy) })
   }
 
   /// x·Wᵀ, scaled.
@@ -119,11 +117,6 @@ extension Tensor {
 
 extension BLAS.Operand {
   var transpose: BLAS.Operand { BLAS.Operand(address: address, stride: stride, transposed: !transposed) }
-}
-
-extension Storage {
-  /// Stands in for memory where only a tensor's history is of interest.
-  static var none: Storage { Storage(byteCount: 1) }
 }
 
 extension FrozenMatrix {

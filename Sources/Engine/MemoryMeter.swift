@@ -1,6 +1,7 @@
 import Synchronization
 
-/// What one piece of work takes from the tensors' pool, whatever others do meanwhile.
+/// What one piece of work takes from the tensors' pool, whatever others do meanwhile. Scratch memory that loops take on
+/// other threads while they run is not counted.
 public final class MemoryMeter: Sendable {
   @TaskLocal static var current: MemoryMeter?
 

@@ -40,7 +40,9 @@ extension Tensor {
 
   /// (x − mean) / √(variance + eps) · weight + bias over the last axis.
   public func layerNorm(_ weight: Tensor, _ bias: Tensor, eps: Double) -> Tensor {
-    precondition(columns == weight.count && columns == bias.count, "layerNorm: \(weight.count) gains for \(columns) columns")
+    precondition(
+      columns == weight.count && columns == bias.count && scalar == weight.scalar && scalar == bias.scalar,
+      "layerNorm: \(weight.count) gains for \(columns) columns")
     let y = Tensor(uninitialized: shape, scalar)
     let (mean, inverse) = (Tensor(uninitialized: [rows], scalar), Tensor(uninitialized: [rows], scalar))
     let d = columns
@@ -84,6 +86,7 @@ extension Tensor {
   ///
   /// A row without an allowed entry becomes 0. `allowed` has one flag per entry.
   public func softmax(allowed: [Bool]? = nil) -> Tensor {
+    precondition(allowed.map { $0.count == count } ?? true, "softmax: \(allowed?.count ?? 0) flags for \(count) entries")
     let y = copied()
     let d = columns
     let bytes = allowed.map { $0.map { UInt8($0 ? 1 : 0) } }

@@ -26,7 +26,7 @@ extension Tensor {
   ///
   /// Only for parameters nobody else reads during the call.
   public func adamW(gradient: Tensor, m: Tensor, v: Tensor, _ step: AdamWStep) {
-    precondition(gradient.count == count && m.count == count && v.count == count)
+    precondition([gradient, m, v].allSatisfy { $0.count == count && $0.scalar == scalar }, "AdamW on a tensor of \(shape)")
     let correction1 = 1 - Self.power(step.beta1, step.count)
     let correction2 = 1 - Self.power(step.beta2, step.count)
     Threads.split(count, cost: 4) { r in
@@ -49,10 +49,17 @@ extension Tensor {
 
   /// self += scale · aᵀ·b for a [T, m], b [T, n] and self [m, n], in place: a weight gradient from (dy, x).
   public func accumulateProduct(transposed a: Tensor, _ b: Tensor, scale: Double = 1) {
-    precondition(a.rows == b.rows && shape == [a.columns, b.columns])
+    precondition(a.rows == b.rows && shape == [a.columns, b.columns] && scalar == a.scalar && scalar == b.scalar)
     BLAS.multiply(
       scalar, a.columns, b.columns, a.rows, alpha: scale, a.operand.transpose, b.operand, beta: 1, into: address(),
       stride: b.columns)
+  }
+
+  /// Writes the rows of `x` over those of this tensor from row `start` on, bit for bit; only for owners, as
+  /// `withUnsafeMutableBytes`.
+  public func overwrite(from start: Int, with x: Tensor) {
+    precondition(x.columns == columns && x.scalar == scalar && start >= 0 && start + x.rows <= rows)
+    address(start * columns).copyMemory(from: x.address(), byteCount: x.count * scalar.byteCount)
   }
 
   /// self ← scale · self, in place.

@@ -40,27 +40,12 @@ public struct Philox: Sendable, RandomNumberGenerator {
       spare = nil
       return word
     }
-    let block = Philox.block(key: key, counter: position)
-    position &+= 1
-    spare = UInt64(block.2) | UInt64(block.3) << 32
-    return UInt64(block.0) | UInt64(block.1) << 32
-  }
-
-  /// The four words of one counter.
-  static func block(key: UInt64, counter: UInt64) -> (UInt32, UInt32, UInt32, UInt32) {
-    var x = (UInt32(truncatingIfNeeded: counter), UInt32(truncatingIfNeeded: counter >> 32), UInt32(0), UInt32(0))
-    var (k0, k1) = (UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
-    for _ in 0..<10 {
-      let p0 = UInt64(0xD251_1F53) &* UInt64(x.0)
-      let p1 = UInt64(0xCD9E_8D57) &* UInt64(x.2)
-      x = (
-        UInt32(truncatingIfNeeded: p1 >> 32) ^ x.1 ^ k0, UInt32(truncatingIfNeeded: p1),
-        UInt32(truncatingIfNeeded: p0 >> 32) ^ x.3 ^ k1, UInt32(truncatingIfNeeded: p0)
-      )
-      k0 &+= 0x9E37_79B9
-      k1 &+= 0xBB67_AE85
+    defer { position &+= 1 }
+    return withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 4) { words in
+      philox_block(key, 0, position, words.baseAddress)
+      spare = UInt64(words[2]) | UInt64(words[3]) << 32
+      return UInt64(words[0]) | UInt64(words[1]) << 32
     }
-    return x
   }
 
   /// Uniform in [0, 1).

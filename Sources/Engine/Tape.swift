@@ -35,9 +35,14 @@ extension Tensor {
 
   /// This value as the result of an operation on `inputs`. Without history among them nothing is kept.
   ///
-  /// `backward` must hold on to `source` of its inputs rather than to tensors whose values it does not need.
+  /// `backward` must hold on to the `node` of its inputs rather than to tensors whose values it does not need.
   func recorded(_ inputs: [Tensor], _ backward: @escaping Node.Backward) -> Tensor {
-    let sources = inputs.compactMap(\.node)
+    recorded(from: inputs.map(\.node), backward)
+  }
+
+  /// The same for inputs of which only the history is left.
+  func recorded(from nodes: [Node?], _ backward: @escaping Node.Backward) -> Tensor {
+    let sources = nodes.compactMap(\.self)
     guard !sources.isEmpty else { return self }
     var result = self
     result.node = Node(shape: shape, scalar: scalar, sources: sources, backward: backward)
@@ -57,9 +62,11 @@ final class Gradients {
   /// Adds `value` to the gradient of `node`; nothing where `node` is nil.
   func add(_ node: Node?, _ value: @autoclosure () -> Tensor) {
     guard let node else { return }
-    let value = value()
+    var value = value()
     assert(value.count == node.shape.reduce(1, *), "gradient \(value.shape) for a value of shape \(node.shape)")
     guard node.gradient != nil else {
+      // What leaves is the caller's, to scale in place perhaps: it must not be another leaf's gradient as well.
+      if node.isLeaf, !value.isUnique { value = value.copied() }
       node.gradient = Tensor(shape: node.shape, scalar: value.scalar, storage: value.storage, offset: value.offset)
       return
     }

@@ -1,5 +1,6 @@
 import CKernels
 import Dispatch
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -9,8 +10,9 @@ import Dispatch
 
 /// The one place that decides how work is spread over cores.
 ///
-/// Our own loops are split over rows and matrix products over their longer side, always at fixed places, with the BLAS
-/// itself kept single-threaded: there is one level of parallelism at a time, and results do not depend on its width.
+/// Our own loops are split over rows that do not depend on each other, and matrix products over their longer side at
+/// places that follow from their shape alone, with the BLAS itself kept single-threaded: there is one level of
+/// parallelism at a time, and results do not depend on its width.
 public enum Threads {
   /// Cores this process may use, or what `PEFT_THREADS` says.
   public static let count: Int = {
@@ -37,13 +39,18 @@ public enum Threads {
     }
   }
 
-  /// Calls `body` once for each index, on all cores, handing out indices as cores become free.
-  static func each(_ iterations: Int, _ body: (Int) -> Void) {
-    guard count > 1, iterations > 1 else {
+  /// Calls `body` once for each index, on at most `width` cores, handing out indices as cores become free.
+  static func each(_ iterations: Int, width: Int = count, _ body: (Int) -> Void) {
+    let workers = min(width, iterations)
+    guard workers > 1 else {
       for i in 0..<iterations { body(i) }
       return
     }
+    let next = Atomic(0)
     nonisolated(unsafe) let body = body
-    DispatchQueue.concurrentPerform(iterations: iterations) { body($0) }
+    // Dispatch would use every core of the machine, whatever this process was told.
+    DispatchQueue.concurrentPerform(iterations: workers) { _ in
+      while case let i = next.add(1, ordering: .relaxed).oldValue, i < iterations { body(i) }
+    }
   }
 }

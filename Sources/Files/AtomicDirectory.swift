@@ -8,12 +8,15 @@
 ///
 /// Files are made in ``partial``, a hidden neighbour; ``commit()`` brings all of them to the disk and renames the folder. An object
 /// that is dropped without `commit` removes the neighbour. After a crash `.name.partial-…` may be left behind.
+///
+/// A link of that name stays, and leads to the new folder.
 public final class AtomicDirectory {
   /// What to do about a folder that has the name already.
   public enum Existing: Sendable {
     case refuse
     /// It is renamed aside, the new one takes its name, and only then it is deleted. Between the two renames neither has
-    /// the name; a crash there leaves both whole, the old one as `.name.old-…`.
+    /// the name; a crash there leaves both whole, the old one as `.name.old-…`. Only a folder that holds nothing but files
+    /// the new one may hold is replaced.
     case replace
   }
 
@@ -21,20 +24,31 @@ public final class AtomicDirectory {
   public let path: String
   /// Where to put the files.
   public let partial: String
+  /// Where the folder comes to lie: ``path``, links followed.
+  private let place: String
   private let parent: String
   private let name: String
   private let existing: Existing
+  private let owns: (String) -> Bool
+  private let inputs: [String]
   private var isOpen = true
 
   /// Creates the neighbour, and the folders above it where they are missing.
-  public init(_ path: String, existing: Existing = .refuse) throws(FileError) {
-    (parent, name) = Folder.split(path)
-    guard !["", ".", ".."].contains(name) else { throw FileError(.cannotCreate, path, "names no new folder") }
-    self.path = parent == "." && !path.hasPrefix("./") ? name : Folder.join(parent, name)
+  ///
+  /// `owns` says which files a folder of this kind holds, by name: one with anything else in it is not replaced. `inputs` are
+  /// files and folders that were read: none of them is replaced, nor a folder that contains one.
+  public init(
+    _ path: String, existing: Existing = .refuse, owns: @escaping (String) -> Bool = { _ in false }, inputs: [String] = []
+  ) throws(FileError) {
+    self.path = try Self.tidy(path)
+    place = Folder.followed(self.path)
+    (parent, name) = Folder.split(place)
     self.existing = existing
+    self.owns = owns
+    self.inputs = inputs
     partial = Folder.join(parent, partialName(name))
     isOpen = false
-    try refuseExisting()
+    try Self.check(path, existing: existing, owns: owns, inputs: inputs)
     try Folder.create(parent)
     try Folder.create(partial)
     isOpen = true
@@ -46,9 +60,9 @@ public final class AtomicDirectory {
   public func commit() throws(FileError) {
     precondition(isOpen, "committed twice")
     do throws(FileError) {
-      try refuseExisting()
+      try Self.check(path, existing: existing, owns: owns, inputs: inputs)
       try Self.sync(partial)
-      try place()
+      try putInPlace()
     } catch {
       discard()
       throw error
@@ -63,24 +77,47 @@ public final class AtomicDirectory {
     try? Folder.remove(partial)
   }
 
-  private func refuseExisting() throws(FileError) {
+  /// Refuses what `init` with the same arguments would refuse, and creates nothing: work can be spared that would be in vain.
+  public static func check(
+    _ path: String, existing: Existing, owns: (String) -> Bool, inputs: [String] = []
+  ) throws(FileError) {
+    let path = try tidy(path)
     guard Folder.exists(path) else { return }
     guard Folder.isFolder(path) else { throw FileError(.cannotCreate, path, "is a file; a folder is to be written there") }
-    guard existing == .replace else {
-      throw FileError(.cannotCreate, path, "exists already", remedy: "choose another name or remove it")
+    let remedy = "choose another name or remove it"
+    if let real = Folder.real(path) {
+      for input in inputs {
+        guard let place = Folder.real(input), (place + "/").hasPrefix(real == "/" ? real : real + "/") else { continue }
+        throw FileError(
+          .cannotCreate, path, place == real ? "is an input and is not replaced" : "contains an input and is not replaced",
+          cause: place == real ? nil : input, remedy: "write to another folder")
+      }
+    }
+    guard existing == .replace else { throw FileError(.cannotCreate, path, "exists already", remedy: remedy) }
+    for name in try Folder.names(in: path) where !owns(name) || !Folder.isFile(Folder.join(path, name)) {
+      throw FileError(
+        .cannotCreate, path, "is not replaced: it holds '\(printable(name))', which is nothing that is written there",
+        remedy: remedy)
     }
   }
 
-  private func place() throws(FileError) {
+  /// The path without slashes at its end.
+  private static func tidy(_ path: String) throws(FileError) -> String {
+    let (parent, name) = Folder.split(path)
+    guard !["", ".", ".."].contains(name) else { throw FileError(.cannotCreate, path, "names no new folder") }
+    return parent == "." && !path.hasPrefix("./") ? name : Folder.join(parent, name)
+  }
+
+  private func putInPlace() throws(FileError) {
     let old = Folder.join(parent, partialName(name, "old"))
     // Where refusing was asked, what came into being meanwhile is left to the second rename, which refuses it.
-    let hadOld = existing == .replace && rename(path, old) == 0
+    let hadOld = existing == .replace && rename(place, old) == 0
     guard hadOld || existing == .refuse || errno == ENOENT else {
       throw .system(.cannotCreate, path, "cannot be renamed aside", errno: errno)
     }
-    guard rename(partial, path) == 0 else {
+    guard rename(partial, place) == 0 else {
       let code = errno
-      if hadOld { rename(old, path) }
+      if hadOld { rename(old, place) }
       throw .system(.cannotCreate, path, "cannot be put in place", errno: code)
     }
     isOpen = false

@@ -60,7 +60,7 @@ extension FileError {
 }
 
 /// Text from a stranger's file for a one-line message: no control characters, and no more than `limit` characters.
-func printable(_ text: String, limit: Int = 100) -> String {
+public func printable(_ text: String, limit: Int = 100) -> String {
   var out = ""
   for (i, scalar) in text.unicodeScalars.enumerated() {
     if i >= limit { return out + "…" }

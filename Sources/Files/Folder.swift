@@ -33,10 +33,35 @@ public enum Folder {
 
   public static func isFile(_ path: String) -> Bool { mode(path).map { $0 & S_IFMT == S_IFREG } ?? false }
 
+  /// Where the links at the end of a path lead, whether or not anything is there.
+  static func followed(_ path: String) -> String {
+    var path = path
+    for _ in 0..<40 {
+      guard let mode = mode(path, AT_SYMLINK_NOFOLLOW), mode & S_IFMT == S_IFLNK else { break }
+      let target = withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
+        let count = buffer.baseAddress.map { readlink(path, $0, buffer.count) } ?? 0
+        return count > 0 ? String(validating: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
+      }
+      guard let target else { break }
+      path = target.hasPrefix("/") ? target : join(split(path).folder, target)
+    }
+    return path
+  }
+
+  /// The one path without links of something that exists.
+  public static func real(_ path: String) -> String? {
+    guard !path.utf8.contains(0), let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
   /// Creates a folder and those above it; one that exists is left as it is.
   public static func create(_ path: String) throws(FileError) {
     if isFolder(path) { return }
     guard !path.isEmpty, !path.utf8.contains(0) else { throw FileError(.cannotCreate, path, "is no path") }
+    guard !exists(path) else {
+      throw FileError(.cannotCreate, path, "is no folder", cause: "there is a file of that name", remedy: "choose another folder")
+    }
     let (parent, _) = split(path)
     if parent != path { try create(parent) }
     guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isFolder(path)) else {

@@ -40,7 +40,8 @@ public struct ModelDirectory: Sendable {
   }
 
   private static func readConfiguration(_ path: String) throws(FileError) -> JSON {
-    let config = try TextFile.readJSON(path)
+    // As a value a document takes many times its bytes, and a stranger's could fill any memory.
+    let config = try TextFile.readJSON(path, maximumBytes: 1 << 24)
     guard config.members != nil else { throw FileError(.badData, path, "is no JSON object") }
     return config
   }
@@ -112,7 +113,7 @@ extension ModelDirectory {
         let absent = ordered.count { !Folder.exists(Folder.join(path, $0)) }
         throw FileError(
           .missing, shardPath, "is named in \(index) but does not exist", cause: "\(absent) of \(ordered.count) shards missing",
-          remedy: "download the model's missing files")
+          remedy: "copy or download the model's missing files")
       }
       shards.append(try SafetensorsFile(shardPath))
     }
@@ -123,7 +124,7 @@ extension ModelDirectory {
       guard shards[number].entry(member.key) != nil else {
         throw FileError(
           .badData, shards[number].path, "has no tensor '\(printable(member.key))', which \(index) says it holds",
-          remedy: "download index and shards again, from one revision")
+          remedy: "copy or download index and shards again, from one revision")
       }
       places[member.key] = number
     }
@@ -144,6 +145,6 @@ extension ModelDirectory {
     if let other = first([".gguf", ".h5", ".msgpack", ".npz"]) {
       return FileError(.missing, path, what, cause: "there is \(other)", remedy: "convert to safetensors")
     }
-    return FileError(.missing, path, what, remedy: "download the model's weights")
+    return FileError(.missing, path, what, remedy: "copy or download the model's weights")
   }
 }

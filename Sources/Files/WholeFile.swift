@@ -10,9 +10,15 @@ import Synchronization
 ///
 /// What is written goes to a hidden neighbour; ``commit()`` brings it to the disk and renames it, replacing a file of that name in
 /// one step. An object that is dropped without `commit` removes its neighbour. After a crash `.name.partial-…` may be left behind.
+///
+/// A device or a pipe of that name stays what it is: it is written into directly. So does a link: the file it leads to is
+/// replaced.
 public final class WholeFile {
   public let path: String
-  private let partial: String
+  /// Nil where the name belongs to a device or a pipe.
+  private let partial: String?
+  /// Where the file comes to lie: ``path``, links followed.
+  private let place: String
   private let file: Descriptor
   private var pending: [UInt8] = []
   private var isOpen = true
@@ -23,11 +29,20 @@ public final class WholeFile {
   private static let pendingLimit = 1 << 16
 
   public init(_ path: String) throws(FileError) {
-    let (folder, name) = Folder.split(path)
-    guard !["", ".", ".."].contains(name), !path.hasSuffix("/") else { throw FileError(.cannotCreate, path, "names no file") }
+    guard !["", ".", ".."].contains(Folder.split(path).name), !path.hasSuffix("/") else {
+      throw FileError(.cannotCreate, path, "names no file")
+    }
     guard !Folder.isFolder(path) else { throw FileError(.cannotCreate, path, "is a folder, not a file") }
     self.path = path
-    partial = Folder.join(folder, partialName(name))
+    guard !Folder.exists(path) || Folder.isFile(path) else {
+      (partial, place) = (nil, path)
+      file = try Descriptor(path, O_WRONLY, failure: .cannotCreate, "cannot be opened for writing")
+      return
+    }
+    place = Folder.followed(path)
+    let (folder, name) = Folder.split(place)
+    let partial = Folder.join(folder, partialName(name))
+    self.partial = partial
     do throws(FileError) {
       file = try Descriptor(partial, O_WRONLY | O_CREAT | O_EXCL, failure: .cannotCreate, "cannot be created")
     } catch {
@@ -74,7 +89,11 @@ public final class WholeFile {
         try file.sync()
         try file.finish()
       }
-      guard rename(partial, path) == 0 else {
+      guard let partial else {
+        isOpen = false
+        return
+      }
+      guard rename(partial, place) == 0 else {
         throw FileError.system(.cannotCreate, path, "cannot be put in place", errno: errno)
       }
     } catch {
@@ -82,7 +101,7 @@ public final class WholeFile {
       throw error
     }
     isOpen = false
-    try Folder.sync(Folder.split(path).folder)
+    try Folder.sync(Folder.split(place).folder)
   }
 
   /// Removes what was written; nothing happens after `commit`.
@@ -90,7 +109,7 @@ public final class WholeFile {
     guard isOpen else { return }
     isOpen = false
     pending = []
-    unlink(partial)
+    if let partial { unlink(partial) }
   }
 
   /// Writes a whole text in one call.

@@ -2,6 +2,12 @@ import Engine
 import Files
 import PEFTKernel
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// The tensors of a base model as they are used: matrices where and as they are stored, vectors widened once.
 struct BaseWeights: Sendable {
   private var matrices: [String: FrozenMatrix] = [:]
@@ -32,7 +38,17 @@ struct BaseWeights: Sendable {
   }
 
   /// Draws what `plan` needs: matrices from N(0, initializer_range²), each from a stream of its name; norms 1, biases 0.
-  init(_ plan: DecoderPlan, _ config: DecoderConfig, seed: UInt64) {
+  ///
+  /// Refuses a model that the machine's memory cannot hold.
+  init(_ plan: DecoderPlan, _ config: DecoderConfig, seed: UInt64, file: String) throws(FileError) {
+    let bytes = plan.tensors.reduce(0.0) { $0 + $1.shape.reduce(4.0) { $0 * Double($1) } }
+    let memory = Double(sysconf(Int32(_SC_PHYS_PAGES))) * Double(sysconf(Int32(_SC_PAGESIZE)))
+    guard bytes < memory else {
+      throw FileError(
+        .badData, file, "describes a model that does not fit this machine",
+        cause: "weights of \(Int((bytes / 0x1p30).rounded())) GiB, memory of \(Int((memory / 0x1p30).rounded())) GiB",
+        remedy: "make the model smaller")
+    }
     for tensor in plan.tensors {
       parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: .f32))
       switch tensor.kind {

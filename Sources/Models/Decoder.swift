@@ -49,7 +49,11 @@ struct Decoder: LanguageModel {
     let config = try DecoderConfig(directory)
     let plan = DecoderPlan(config)
     let weights =
-      if let seed { BaseWeights(plan, config, seed: seed) } else { try BaseWeights(plan, config, from: directory) }
+      if let seed {
+        try BaseWeights(plan, config, seed: seed, file: Folder.join(directory.path, "config.json"))
+      } else {
+        try BaseWeights(plan, config, from: directory)
+      }
     func map(_ part: DecoderPlan.Map) -> Map {
       Map(part: part, frozen: FrozenMap(matrix: weights.matrix(part.weight), bias: part.bias.map { weights.vector($0) }))
     }

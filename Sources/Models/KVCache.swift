@@ -19,13 +19,24 @@ public final class KVCache {
   func append(layer: Int, _ keys: Tensor, _ values: Tensor) -> (keys: Tensor, values: Tensor) {
     precondition(count + keys.rows <= capacity, "\(count + keys.rows) positions in a cache of \(capacity)")
     if layer == layers.count {
-      layers.append(
-        (.zeros([capacity, keys.columns], keys.scalar), .zeros([capacity, values.columns], values.scalar)))
+      layers.append((.zeros([0, keys.columns], keys.scalar), .zeros([0, values.columns], values.scalar)))
     }
+    if layers[layer].keys.rows < count + keys.rows { grow(layer, to: count + keys.rows) }
     let stored = layers[layer]
     stored.keys.overwrite(from: count, with: keys)
     stored.values.overwrite(from: count, with: values)
     return stored
+  }
+
+  /// Makes room by doubling: a generation that may be long is usually short, and memory goes with what it came to.
+  private func grow(_ layer: Int, to positions: Int) {
+    let rows = min(capacity, max(positions, 2 * layers[layer].keys.rows, 16))
+    func grown(_ old: Tensor) -> Tensor {
+      let new = Tensor.zeros([rows, old.columns], old.scalar)
+      new.overwrite(from: 0, with: old)
+      return new
+    }
+    layers[layer] = (grown(layers[layer].keys), grown(layers[layer].values))
   }
 
   func advance(_ positions: Int) { count += positions }

@@ -70,7 +70,7 @@ extension RotarySettings {
     let outer = try reader.double(
       "rope_theta", default: 10_000, in: Double.leastNonzeroMagnitude..<Double.greatestFiniteMagnitude)
     theta = try number("rope_theta", default: outer)
-    let type = settings["rope_type"] ?? settings["type"] ?? "default"
+    let type = [settings["rope_type"], settings["type"]].compactMap { $0 }.first { !$0.isNull } ?? "default"
     switch type.string {
     case "default": scaling = .none
     case "linear": scaling = .linear(factor: try number("factor"))

@@ -20,7 +20,7 @@ struct RunOutputOptions: ParsableArguments {
 /// A training run as a command conducts it: progress, signals, and what is said at the end.
 struct ConductedRun {
   let session: RunSession
-  let resumes: Bool
+  let run: TrainingRun
   let call: Invocation
   let output: RunOutputOptions
 
@@ -30,10 +30,11 @@ struct ConductedRun {
     defer { stop.end() }
     if !output.quiet { for note in session.notes { console.note("note: \(note)") } }
     call.log.debug("\(session.training.count) training examples, \(session.validation.count) for evaluation")
+    // Before the texts: they take a while.
+    try await run.claim()
     let samples = try SampleTexts(session)
     let before = output.quiet ? [] : try samples?.texts(adapter: session.given?.adapter, trained: [:]) ?? []
     let reporter = TrainingReporter(console, output.style(console))
-    let run = TrainingRun(session, resumes: resumes)
     let task = Task { try await run.run { reporter.take($0) } }
     stop.handle {
       console.note("\(Invocation.programName): stopping after this step; once more to stop at once")

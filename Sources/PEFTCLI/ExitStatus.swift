@@ -22,6 +22,8 @@ public enum ExitStatus: Int32, Sendable {
   /// Stopped between two steps, with everything saved to go on from.
   case stopped = 75
   case configuration = 78
+  /// Stopped by a signal before there was anything to save.
+  case interrupted = 130
 }
 
 /// An error as the user meets it. The one place that knows which error means which exit code.
@@ -40,14 +42,20 @@ struct Failure: Error {
     switch error {
     case let error as Failure: self = error
     case let error as FileError: self.init(.init(error.kind), error.description)
-    case let error as ConfigurationErrors:
-      self.init(error.kind == .missing ? .missingInput : .configuration, error.description)
+    case let error as OccupiedFolder:
+      let goOn = "go on with `\(Invocation.programName) resume \(shellQuoted(error.folder))`"
+      self.init(
+        .cannotCreate,
+        "\(error.folder): \(error.content); \(error.isResumable ? goOn : "choose another output_dir"), or begin anew with --overwrite"
+      )
+    case let error as ConfigurationErrors: self.init(.init(error.kind), error.description)
     case let error as YAMLError: self.init(.configuration, error.description)
     case let error as Refusal: self.init(.configuration, error.description)
     case let error as DataErrors: self.init(.badData, error.description)
     case let error as TokenizerError: self.init(.badData, error.description)
     case let error as JSONError: self.init(.badData, error.description)
     case let error as TrainingError: self.init(.failed, error.description)
+    case is CancellationError: self.init(.interrupted, "stopped before the first step; there is nothing to go on from")
     case let error as LinearAlgebraError: self.init(.failed, error.description)
     default: return nil
     }
@@ -55,6 +63,15 @@ struct Failure: Error {
 }
 
 extension ExitStatus {
+  init(_ kind: Issue.Kind) {
+    switch kind {
+    case .configuration: self = .configuration
+    case .missing: self = .missingInput
+    case .badData: self = .badData
+    case .cannotCreate: self = .cannotCreate
+    }
+  }
+
   init(_ kind: FileError.Kind) {
     switch kind {
     case .missing: self = .missingInput

@@ -20,6 +20,8 @@ public enum PEFTCommand {
   public static func main(plugins: [Plugin], entries: [EntrySource]) async -> Never {
     // A reader that leaves early must not end a training run; writes then fail with EPIPE and are dropped.
     signal(SIGPIPE, SIG_IGN)
+    // Nor must a limit on the size of files: writes then fail with EFBIG, which is reported and leaves nothing half-written.
+    signal(SIGXFSZ, SIG_IGN)
     let console = Console.standard
     let status = await run(Array(CommandLine.arguments.dropFirst()), plugins: plugins, entries: entries, console: console)
     exit(console.failure == nil || status != .ok ? status.rawValue : ExitStatus.io.rawValue)

@@ -8,7 +8,7 @@ struct RootCommand: ParsableCommand {
       abstract: "Parameter-efficient fine-tuning: a method is a choice of projection, start and trainable subset.",
       discussion: """
         Exit codes: 0 done, 1 a check failed, 64 usage, 65 bad data, 66 no input, 73 cannot create, 74 input or output \
-        failed, 75 stopped and resumable, 78 configuration.
+        failed, 75 stopped and resumable, 78 configuration, 130 stopped before the first step.
         """,
       version: Version.text,
       groupedSubcommands: [

@@ -3,12 +3,6 @@ import JSON
 import Synchronization
 import Training
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// Says how a run goes, while it goes: as a bar on a terminal, as a line now and then elsewhere, or as JSON lines.
 final class TrainingReporter: Sendable {
   enum Style: Sendable {
@@ -22,7 +16,6 @@ final class TrainingReporter: Sendable {
     var steps = 0
     var first = 0
     var trainable = 0
-    var loss: Double?
     var firstLoss: Double?
     var lastLoss: Double?
     var tokens = 0
@@ -34,15 +27,11 @@ final class TrainingReporter: Sendable {
   private let console: Console
   private let style: Style
   private let clock = ContinuousClock()
-  private let isUnicode: Bool
   private let state = Mutex(State())
 
   init(_ console: Console, _ style: Style) {
     self.console = console
     self.style = style
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { (name: String) in getenv(name).map { String(cString: $0) } }
-    let charset = locale.first { !$0.isEmpty }?.lowercased() ?? ""
-    isUnicode = charset.hasSuffix("utf-8") || charset.hasSuffix("utf8")
   }
 
   /// Losses of the first and last step seen, tokens and seconds of all of them.
@@ -54,7 +43,7 @@ final class TrainingReporter: Sendable {
     if style == .json { console.print(Self.json(event).text()) }
     state.withLock { state in
       switch event {
-      case .note(let text): if style != .silent { console.note("note: \(text)") }
+      case .gradients(let batch, let batches): looked(batch, batches, &state)
       case .started(let sites, let trainable, let total, let steps, let resumedAt):
         (state.steps, state.first, state.trainable) = (steps, resumedAt, trainable)
         state.start = clock.now
@@ -64,6 +53,7 @@ final class TrainingReporter: Sendable {
         say(
           "training \(Format.grouped(trainable)) of \(Format.grouped(total)) parameters (\(share))\(what), \(steps) steps\(place)"
         )
+      case .note(let note): say("note: \(note)")
       case .step(let report, let seconds): step(report, seconds, &state)
       case .evaluated(let step, let evaluation):
         say(
@@ -84,30 +74,43 @@ final class TrainingReporter: Sendable {
     if style == .bar || style == .lines { console.note(text) }
   }
 
+  private func looked(_ batch: Int, _ batches: Int, _ state: inout State) {
+    let label = "looking at gradients"
+    switch style {
+    case .bar:
+      let bar = ProgressBar(label: label, step: batch, steps: batches)
+      console.draw(batch < batches ? bar.text(width: console.width, isUnicode: ProgressBar.isUnicode) : "")
+    case .lines:
+      guard batch == 1 || batch == batches || secondsSinceShown(state) >= 30 else { return }
+      state.lastShown = clock.now
+      console.note("\(label) \(batch)/\(batches)")
+    case .json, .silent: break
+    }
+  }
+
+  private func secondsSinceShown(_ state: State) -> Double { state.lastShown.map { (clock.now - $0) / .seconds(1) } ?? 0 }
+
   private func step(_ report: StepReport, _ seconds: Double, _ state: inout State) {
     state.tokens += report.tokens
     state.busySeconds += seconds
     state.firstLoss = state.firstLoss ?? report.loss
     state.lastLoss = report.loss
-    // A single batch's loss jumps about; what is drawn follows it slowly.
-    state.loss = state.loss.map { 0.9 * $0 + 0.1 * report.loss } ?? report.loss
     let now = clock.now
     let done = report.step - state.first
     let elapsed = (now - (state.start ?? now)) / .seconds(1)
     let left = elapsed / Double(max(1, done)) * Double(state.steps - report.step)
-    let sinceShown = state.lastShown.map { (now - $0) / .seconds(1) }
     let isEdge = report.step == state.first + 1 || report.step == state.steps
     switch style {
     case .bar:
-      guard isEdge || (sinceShown ?? 1) >= 0.1 else { return }
+      guard isEdge || secondsSinceShown(state) >= 0.1 else { return }
       state.lastShown = now
       let bar = ProgressBar(
-        step: report.step, steps: state.steps, loss: state.loss, tokensPerSecond: Double(state.tokens) / state.busySeconds,
+        step: report.step, steps: state.steps, loss: report.loss, tokensPerSecond: Double(state.tokens) / state.busySeconds,
         secondsLeft: left)
-      console.draw(bar.text(width: console.width, isUnicode: isUnicode))
+      console.draw(bar.text(width: console.width, isUnicode: ProgressBar.isUnicode))
     case .lines:
       let every = max(1, state.steps / 20)
-      guard isEdge || report.step % every == 0 || (sinceShown ?? 0) >= 30 else { return }
+      guard isEdge || report.step % every == 0 || secondsSinceShown(state) >= 30 else { return }
       state.lastShown = now
       let rate = Format.grouped(Int(min(1e12, Double(state.tokens) / state.busySeconds)))
       console.note(
@@ -119,7 +122,8 @@ final class TrainingReporter: Sendable {
 
   private static func json(_ event: TrainingEvent) -> JSON {
     switch event {
-    case .note(let text): ["event": "note", "text": .string(text)]
+    case .gradients(let batch, let batches): ["event": "gradients", "batch": .int(batch), "batches": .int(batches)]
+    case .note(let note): ["event": "note", "note": .string(note)]
     case .started(let sites, let trainable, let total, let steps, let resumedAt):
       [
         "event": "started", "sites": .int(sites), "trainable": .int(trainable), "total": .int(total), "steps": .int(steps),

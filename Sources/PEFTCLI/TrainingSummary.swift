@@ -60,25 +60,24 @@ struct TrainingSummary {
   /// Where the results lie and the commands that use them.
   private var whereabouts: [String] {
     let program = Invocation.programName
-    let base = shellQuoted(session.file.baseModel)
     var lines: [String] = []
-    if let path = outcome.modelPath {
-      lines.append("model: \(path)")
-      lines += ["", "try it    \(program) generate --model \(shellQuoted(path)) --prompt '…'"]
+    if let path = outcome.modelPath { lines.append("model: \(path)") }
+    if let path = outcome.adapterPath { lines.append("adapter: \(path)") }
+    guard !lines.isEmpty else { return lines }
+    // A base that was trained along is the one the adapter belongs to.
+    var files = "--model \(shellQuoted(outcome.modelPath ?? session.file.baseModel))"
+    if let path = outcome.adapterPath { files += " --adapter \(shellQuoted(path))" }
+    var hints: [String] = []
+    if Folder.isFile(Folder.join(session.model.directory.path, "tokenizer.json")) {
+      hints.append("try it    \(program) generate \(files) --prompt '…'")
     }
-    if let path = outcome.adapterPath {
-      let adapter = shellQuoted(path)
-      lines.append("adapter: \(path)")
-      lines += ["", "try it    \(program) generate --model \(base) --adapter \(adapter) --prompt '…'"]
-      // What depends on the input is no change of weights: it can neither be merged nor become a LoRA.
-      if let site = outcome.adapter.sites.first, (try? outcome.adapter.change(at: site)) != nil {
-        for (word, command, folder) in [("merge it ", "merge", "merged"), ("export it", "export", "peft")] {
-          let out = shellQuoted(Folder.join(session.file.outputDir, folder))
-          lines.append("\(word) \(program) \(command) --model \(base) --adapter \(adapter) --out \(out)")
-        }
+    // What depends on the input is no change of weights: it can neither be merged nor become a LoRA.
+    if outcome.adapterPath != nil, let site = outcome.adapter.sites.first, (try? outcome.adapter.change(at: site)) != nil {
+      for (word, command, folder) in [("merge it ", "merge", "merged"), ("export it", "export", "peft")] {
+        hints.append("\(word) \(program) \(command) \(files) --out \(shellQuoted(Folder.join(session.file.outputDir, folder)))")
       }
     }
-    return lines
+    return lines + (hints.isEmpty ? [] : [""] + hints)
   }
 
   /// Further lines of a text stand under its first.

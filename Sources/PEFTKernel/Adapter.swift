@@ -10,26 +10,47 @@ public struct Adapter: Sendable {
   public var tensors: Tensors
   /// The tensors whose change is taken away from the base, where the method starts off it.
   public var offset: Tensors?
+  /// What the user should know about how it started, in words.
+  public var notes: [String] = []
 
   /// Lays the method out over `sites`, without values. Refuses what the method or its start cannot serve.
   public static func layout(_ parameterization: any Parameterization, over sites: [Site]) throws(Refusal) -> [TensorSpec] {
     let layout = try parameterization.projection.layout(of: sites)
+    for spec in layout {
+      var count = 1
+      for extent in spec.shape { count = count.multipliedReportingOverflow(by: extent).overflow ? .max : count * extent }
+      // Products and decompositions count in 32 bits.
+      guard count <= Int(Int32.max) else {
+        throw Refusal(
+          "tensor \(spec.key) would have the shape \(spec.shape), more than \(Int32.max) numbers",
+          remedy: "use smaller options, the rank above all")
+      }
+    }
     try parameterization.initialization.check(layout, sites, parameterization.projection)
     return layout
   }
 
-  /// Puts values to a layout; refuses tensors that are missing or of another shape.
+  /// Puts values to a layout; refuses tensors that are missing or of another shape, and an offset where what the method
+  /// does is no weight change that could be taken away.
   public init(
     _ parameterization: any Parameterization, sites: [Site], layout: [TensorSpec], tensors: Tensors, offset: Tensors? = nil
   ) throws(Refusal) {
-    for spec in layout {
-      guard let tensor = tensors.values[spec.key] else { throw Refusal("the adapter lacks the tensor \(spec.key)") }
-      guard tensor.shape == spec.shape else {
-        throw Refusal("tensor \(spec.key) has shape \(tensor.shape), but this method on this model needs \(spec.shape)")
+    func check(_ tensors: Tensors, _ owner: String) throws(Refusal) {
+      for spec in layout {
+        guard let tensor = tensors.values[spec.key] else { throw Refusal("the \(owner) lacks the tensor \(spec.key)") }
+        guard tensor.shape == spec.shape else {
+          throw Refusal(
+            "tensor \(spec.key) of the \(owner) has shape \(tensor.shape), but this method on this model needs \(spec.shape)")
+        }
       }
+      try parameterization.projection.check(tensors)
     }
-    try parameterization.projection.check(tensors)
-    if let offset { try parameterization.projection.check(offset) }
+    try check(tensors, "adapter")
+    if let offset {
+      try check(offset, "adapter's start")
+      let start = parameterization.projection.prepare(offset, Moment())
+      for site in sites { _ = try parameterization.projection.change(at: site, start) }
+    }
     self.parameterization = parameterization
     self.sites = sites
     self.layout = layout
@@ -78,7 +99,8 @@ public struct Attachment: Sendable {
   public let sites: [SiteID: Site]
   /// What `prepare` made; leaves of the passes while training.
   public let prepared: Tensors
-  private let offset: Tensors?
+  /// What is taken away from the base; a change at every site, as the adapter's initialiser has made sure.
+  private let offset: [SiteID: WeightChange]
 
   /// `stored` stands for the adapter's values (tracked leaves while training, say).
   public init(_ adapter: Adapter, stored: Tensors, _ now: Moment) {
@@ -91,14 +113,18 @@ public struct Attachment: Sendable {
     projection = adapter.parameterization.projection
     sites = Dictionary(uniqueKeysWithValues: adapter.sites.map { ($0.id, $0) })
     self.prepared = prepared
-    if let offset = adapter.offset { self.offset = projection.prepare(offset, now) } else { self.offset = nil }
+    var changes: [SiteID: WeightChange] = [:]
+    if let offset = adapter.offset {
+      let start = projection.prepare(offset, now)
+      for site in adapter.sites { changes[site.id] = try? projection.change(at: site, start) }
+    }
+    offset = changes
   }
 
   /// The output at `id` for input `x`, or nil where the adapter does not stand there.
   public func output(at id: SiteID, _ x: Tensor, _ base: any BaseMap, _ pass: Pass) -> Tensor? {
     guard let site = sites[id] else { return nil }
-    var base = base
-    if let offset, let change = try? projection.change(at: site, offset) { base = OffsetMap(base: base, offset: change) }
+    let base = offset[id].map { OffsetMap(base: base, offset: $0) } ?? base
     return projection.output(SiteCall(site: site, input: x, base: base, pass: pass), prepared)
   }
 }

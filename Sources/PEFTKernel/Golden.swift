@@ -6,15 +6,15 @@ public struct GoldenFile: Sendable {
   /// Hyper-parameters by the spec's names.
   public var config: [String: OptionValue]
   /// Real tensors by name, in double.
-  public var tensors: [String: Tensor]
+  public var tensors: GoldenTensors<Tensor>
   /// Integer tensors by name, flattened row-major.
-  public var integers: [String: [Int]]
+  public var integers: GoldenTensors<[Int]>
 
   public init(method: String, config: [String: OptionValue], tensors: [String: Tensor], integers: [String: [Int]]) {
     self.method = method
     self.config = config
-    self.tensors = tensors
-    self.integers = integers
+    self.tensors = GoldenTensors(tensors)
+    self.integers = GoldenTensors(integers)
   }
 
   public func int(_ name: String) -> Int? {

@@ -150,7 +150,8 @@ extension OptionSpec {
     case (.boolean, .bool), (.text, .string): return value
     case (.choice(let choices), .string(let choice)) where choices.contains(choice): return value
     case (.numbers, .list(let items)) where items.allSatisfy({ $0.number?.isFinite == true }): return value
-    case (.table, .map(let entries)) where entries.values.allSatisfy({ ($0.number ?? 0) > 0 }): return value
+    case (.table, .map(let entries)) where entries.values.allSatisfy({ $0.number.map { $0 > 0 && $0.isFinite } ?? false }):
+      return value
     default: break
     }
     throw Refusal("\(name) is \(value.text), but must be \(kind.text)")

@@ -59,6 +59,8 @@ extension EntryReader {
     entry.summary = text("summary") ?? entry.summary
     entry.peftType = text("peft_type") ?? entry.peftType
     if let new = choice(node["projection"], "projection", axes.projections, path, base: entry.projection) {
+      // What PEFT's files call the one projection says nothing of another.
+      if new.name != entry.projection.name { entry.peftType = text("peft_type") }
       entry.projection = new
     }
     if let new = choice(node["init"], "init", axes.inits, path, base: entry.initialization) { entry.initialization = new }

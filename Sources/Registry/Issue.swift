@@ -9,6 +9,10 @@ public struct Issue: Sendable, Hashable, CustomStringConvertible {
     case configuration
     /// What the file names does not exist (66).
     case missing
+    /// What the file names is not what it has to be (65).
+    case badData
+    /// What the file names cannot be written (73).
+    case cannotCreate
   }
 
   public var kind: Kind
@@ -39,8 +43,12 @@ public struct ConfigurationErrors: Error, Sendable, Hashable, CustomStringConver
 
   public init(_ issues: [Issue]) { self.issues = issues }
 
-  /// Missing inputs only, or anything else beside them.
-  public var kind: Issue.Kind { issues.allSatisfy { $0.kind == .missing } ? .missing : .configuration }
+  /// What is wrong with the inputs, where nothing is wrong with the file itself.
+  public var kind: Issue.Kind {
+    let kinds = Set(issues.map(\.kind))
+    if kinds.contains(.configuration) { return .configuration }
+    return kinds.count > 1 ? .badData : kinds.first ?? .configuration
+  }
 
   /// One line an issue.
   public var description: String { issues.map(\.description).joined(separator: "\n") }
@@ -64,6 +72,16 @@ struct IssueLog {
       ($0.element.line, $0.element.column, $0.offset) < ($1.element.line, $1.element.column, $1.offset)
     }
     throw ConfigurationErrors(order.map(\.element))
+  }
+}
+
+extension Issue.Kind {
+  init(_ kind: FileError.Kind) {
+    switch kind {
+    case .badData: self = .badData
+    case .cannotCreate: self = .cannotCreate
+    case .missing, .io: self = .missing
+    }
   }
 }
 

@@ -41,7 +41,7 @@ public struct MethodRegistry: Sendable {
           sources.append(EntrySource(file: path, text: try TextFile.read(path, maximumBytes: 1 << 20)))
         }
       } catch {
-        issues.append(Issue(error.reason, kind: .missing, file: error.path))
+        issues.append(Issue(error.reason, kind: Issue.Kind(error.kind), file: error.path))
       }
     }
     return sources

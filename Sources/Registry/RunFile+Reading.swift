@@ -58,13 +58,15 @@ private struct RunReader {
     // Selectors are checked although other keys are wrong, as long as there is a model to check them against.
     checkSelectors(method, sites)
     guard wasSound, let optimizer, let baseModel = text("base_model"), let outputDir = text("output_dir") else { return nil }
+    let hasText = !isGiven("data.tokens") || isGiven("data.valid")
     var run = RunFile(
       path: path, baseModel: baseModel, fromScratch: bool("from_scratch"), initAdapter: text("init_adapter"), method: method,
       targetModules: targets("target_modules"), excludeModules: targets("exclude_modules"), layersToTransform: layers,
       data: RunFile.DataSettings(
         train: text("data.train"), tokens: text("data.tokens"), valid: text("data.valid"),
-        lossOn: text("data.loss_on").flatMap(RunFile.DataSettings.LossOn.init) ?? .completion, maxSeqLen: int("data.max_seq_len"),
-        packing: bool("data.packing"), shuffle: bool("data.shuffle")),
+        lossOn: hasText ? text("data.loss_on").flatMap(RunFile.DataSettings.LossOn.init) ?? .completion : .all,
+        maxSeqLen: int("data.max_seq_len"), packing: bool("data.packing"),
+        shuffle: bool("data.shuffle") && !isGiven("data.tokens")),
       optimizer: optimizer, epochs: int("epochs"), steps: int("steps"), batchSize: int("batch_size") ?? 1,
       gradientAccumulation: int("gradient_accumulation") ?? 1, clipGradNorm: number("clip_grad_norm"),
       seed: UInt64(int("seed") ?? 0), evalEvery: int("eval_every"), saveEvery: int("save_every"), outputDir: outputDir,
@@ -116,6 +118,7 @@ private struct RunReader {
     result.exclude = marks("exclude_modules")
     result.layers = marks("layers_to_transform")
     result.method = node["method"]?.mark ?? node.mark
+    result.keys = items.mapValues(\.node.mark)
     return result
   }
 
@@ -173,6 +176,7 @@ private struct RunReader {
   private mutating func checkTogether(_ method: MethodEntry?) {
     exactlyOne("steps", "epochs", at: node.mark)
     if let data = node["data"], data.entries != nil { exactlyOne("data.train", "data.tokens", at: data.mark) }
+    if isGiven("data.tokens") { checkTokens() }
     if isGiven("init_adapter") {
       for key in ["method", "target_modules", "exclude_modules", "layers_to_transform"] {
         if let node = given(key) {
@@ -209,6 +213,17 @@ private struct RunReader {
     }
   }
 
+  /// What would change sequences that are used as they stand.
+  private mutating func checkTokens() {
+    var contradicts: [(key: String, OptionValue?)] = [("data.packing", .bool(true)), ("data.shuffle", .bool(true))]
+    // With texts to evaluate on, these are about them.
+    if !isGiven("data.valid") { contradicts += [("data.max_seq_len", nil), ("data.loss_on", .string("completion"))] }
+    for (key, value) in contradicts {
+      guard let node = given(key), value == nil || items[key]?.value == value else { continue }
+      entries.reader.log.add("`\(key)` cannot stand beside `data.tokens`, which is learned as it stands, in order", at: node.mark)
+    }
+  }
+
   private mutating func exactlyOne(_ a: String, _ b: String, at mark: Mark) {
     switch (given(a), given(b)) {
     case (nil, nil): entries.reader.log.add("one of `\(a)` and `\(b)` is needed", at: mark)
@@ -223,7 +238,8 @@ private struct RunReader {
     guard let sites, let model = text("base_model"), let item = items["base_model"], Folder.isFolder(model) else { return }
     let found: [Site]
     do { found = try sites(model, bool("from_scratch")) } catch {
-      entries.reader.log.add("`base_model`: \(error)", at: item.node.mark, kind: .missing)
+      let kind = (error as? FileError).map { Issue.Kind($0.kind) } ?? .configuration
+      entries.reader.log.add("base_model: \(error)", at: item.node.mark, kind: kind)
       return
     }
     guard method?.hasAdapter == true || (method == nil && targets("target_modules") != nil) else { return }

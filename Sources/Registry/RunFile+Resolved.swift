@@ -47,6 +47,8 @@ extension RunFile.DataSettings {
     if let valid { fields.append(("valid", .string(valid))) }
     fields.append(("loss_on", .string(lossOn.rawValue)))
     if let maxSeqLen { fields.append(("max_seq_len", .int(maxSeqLen))) }
+    // Token ids are learned as they stand.
+    guard tokens == nil else { return .mapping(fields) }
     return .mapping(fields + [("packing", .bool(packing)), ("shuffle", .bool(shuffle))])
   }
 }

@@ -1,3 +1,4 @@
+import Files
 import PEFTKernel
 import YAML
 
@@ -88,6 +89,8 @@ public struct RunFile: Sendable, Hashable {
     var exclude: [Mark] = []
     var layers: [Mark] = []
     var method = Mark.none
+    /// Of every key that is given, sections' keys as `data.train`.
+    var keys: [String: Mark] = [:]
 
     func place(of fault: TargetSelector.Fault) -> Mark {
       let list =
@@ -101,6 +104,26 @@ public struct RunFile: Sendable, Hashable {
 
     static func == (a: Marks, b: Marks) -> Bool { true }
     func hash(into hasher: inout Hasher) {}
+  }
+}
+
+extension RunFile {
+  /// A fault that shows only beside the model or the data, at the place of the key that made it.
+  public func fault(_ refusal: Refusal, at key: String) -> ConfigurationErrors {
+    let mark = marks.keys[key] ?? (key == "method" ? marks.method : .none)
+    return ConfigurationErrors([Issue(refusal.description, file: path, line: mark.line, column: mark.column)])
+  }
+}
+
+extension RunFile {
+  /// A file that cannot be written, at the place of the key that led to it.
+  public func fault(_ error: FileError, at key: String) -> ConfigurationErrors {
+    var error = error
+    error.remedy = error.remedy ?? "choose another \(key)"
+    let mark = marks.keys[key] ?? .none
+    return ConfigurationErrors([
+      Issue("\(key): \(error)", kind: Issue.Kind(error.kind), file: path, line: mark.line, column: mark.column)
+    ])
   }
 }
 

@@ -17,7 +17,7 @@ public enum RunSchema {
     KeySpec("data", .section(data), required: true, "what is learned from"),
     KeySpec(
       "optimizer", .section(optimizer), "how the parameters follow their gradients; the optimizer's own options stand here too"),
-    KeySpec("epochs", .value(.integer(1...Int.max)), "passes over the data; give this or `steps`"),
+    KeySpec("epochs", .value(.integer(1...1_000_000)), "passes over the data; give this or `steps`"),
     KeySpec("steps", .value(.integer(1...Int.max)), "optimizer steps; give this or `epochs`"),
     KeySpec("batch_size", .value(.integer(1...65536)), default: .int(8), "sequences in a micro-batch"),
     KeySpec("gradient_accumulation", .value(.integer(1...65536)), default: .int(1), "micro-batches in a step"),
@@ -46,7 +46,9 @@ public enum RunSchema {
 
   private static let optimizer: [KeySpec] = [
     KeySpec("name", .value(.text), "a registered optimizer; default: the method's, else adamw"),
-    KeySpec("lr", .value(.number(0...1000)), "the peak learning rate; default: the method's, for the optimizer it names"),
+    KeySpec(
+      "lr", .value(.number(0...Double.greatestFiniteMagnitude)),
+      "the peak learning rate; default: the method's, for the optimizer it names"),
     KeySpec(
       "schedule", .value(.choice(["constant", "cosine", "linear"])), default: .string("constant"),
       "how the rate goes after warm-up"),

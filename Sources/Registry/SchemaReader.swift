@@ -74,9 +74,11 @@ struct SchemaReader {
       items[path] = Item(value: .string(resolved), node: node)
       checkExists(resolved, place, path, node)
     case .texts:
-      guard let texts = texts(node), !texts.isEmpty || !spec.isRequired else { return wrong(node, path, spec.kind.text) }
+      if refusesItems(of: node, path, "a string", unless: { $0.asString != nil }) { return }
+      guard let texts = texts(node), !texts.isEmpty else { return wrong(node, path, spec.kind.text) }
       items[path] = Item(value: .list(texts.map { .string($0) }), node: node)
     case .selectors:
+      if refusesItems(of: node, path, "a string", unless: { $0.asString != nil }) { return }
       if let texts = texts(node), !texts.isEmpty {
         items[path] = Item(value: .list(texts.map { .string($0) }), node: node)
       } else if let text = node.asString, !text.isEmpty {
@@ -85,6 +87,8 @@ struct SchemaReader {
         wrong(node, path, spec.kind.text)
       }
     case .layers:
+      func isLayer(_ node: YAMLNode) -> Bool { node.asInt.map { $0 >= 0 } == true }
+      if refusesItems(of: node, path, "a layer's index", unless: isLayer) { return }
       let given = node.items ?? [node]
       let layers = given.compactMap(\.asInt).filter { $0 >= 0 }
       guard layers.count == given.count, !layers.isEmpty else { return wrong(node, path, spec.kind.text) }
@@ -126,8 +130,28 @@ struct SchemaReader {
     if case .choice(let choices) = option.kind, let text = node.asString, let name = Nearest.name(to: text, among: choices) {
       remedy = "; did you mean `\(name)`?"
     }
+    if case .numbers = option.kind, refusesItems(of: node, option.name, "a number", unless: { $0.asDouble?.isFinite == true }) {
+      return nil
+    }
+    if case .table = option.kind, refusesValues(of: node, option.name) { return nil }
     wrong(node, option.name, option.kind.text, remedy)
     return nil
+  }
+
+  /// Reports what does not belong in a list, each item at its own place; whether there was any.
+  private mutating func refusesItems(
+    of node: YAMLNode, _ path: String, _ wanted: String, unless isRight: (YAMLNode) -> Bool
+  ) -> Bool {
+    let bad = (node.items ?? []).enumerated().filter { !isRight($0.element) }
+    for (index, item) in bad { wrong(item, "\(path)[\(index)]", wanted) }
+    return !bad.isEmpty
+  }
+
+  /// The same for the values of a table of positive numbers.
+  private mutating func refusesValues(of node: YAMLNode, _ path: String) -> Bool {
+    let bad = (node.entries ?? []).filter { entry in entry.value.asDouble.map { $0 > 0 && $0.isFinite } != true }
+    for entry in bad { wrong(entry.value, Self.join(path, entry.key.text ?? ""), "a positive number") }
+    return !bad.isEmpty
   }
 
   mutating func wrong(_ node: YAMLNode, _ path: String, _ wanted: String, _ remedy: String = "") {
@@ -205,8 +229,7 @@ extension OptionValue {
     case .null: .null
     case .bool(let value): .bool(value)
     case .int(let value): .int(value)
-    // What is not a number must stay no number: as null it would pass where null may stand.
-    case .double(let value): value.isNaN ? .string("nan") : .double(value)
+    case .double(let value): .double(value)
     case .string(let value): .string(value)
     case .list(let values): .sequence(values.map(\.node))
     case .map(let values): .mapping(values.sorted { $0.key < $1.key }.map { ($0.key, $0.value.node) })

@@ -5,15 +5,15 @@ protocol PostProcessor: Sendable {
 
 enum PostProcessors {
   /// The steps of a `post_processor` field, sequences flattened.
-  static func read(_ field: Field) throws(TokenizerError) -> [any PostProcessor] {
+  static func read(_ field: Field, _ vocabulary: Vocabulary) throws(TokenizerError) -> [any PostProcessor] {
     if field.isNull { return [] }
     switch try field.type() {
     // Moves offsets only, and this room gives none.
     case "ByteLevel": return []
-    case "TemplateProcessing": return [try Template(field)]
+    case "TemplateProcessing": return [try Template(field, vocabulary)]
     case "Sequence":
       var steps: [any PostProcessor] = []
-      for item in try field["processors"].items() { steps += try read(item) }
+      for item in try field["processors"].items() { steps += try read(item, vocabulary) }
       return steps
     case let type: throw field.unsupported(type: type)
     }

@@ -7,7 +7,7 @@ struct Template: PostProcessor {
 
   private let pieces: [Piece]
 
-  init(_ field: Field) throws(TokenizerError) {
+  init(_ field: Field, _ vocabulary: Vocabulary) throws(TokenizerError) {
     var pieces: [Piece] = []
     var hasText = false
     for item in try field["single"].items() {
@@ -18,7 +18,12 @@ struct Template: PostProcessor {
         let token = field["special_tokens"][name]
         guard !token.isNull else { throw special["id"].refusal("\(quoted(name)) is not among the special tokens") }
         var ids: [Int] = []
-        for id in try token["ids"].items() { ids.append(Int(try id.tokenID())) }
+        for item in try token["ids"].items() {
+          let id = Int(try item.tokenID())
+          // A model has no embedding for it.
+          guard vocabulary.token(of: id) != nil else { throw item.refusal("\(id) is the id of no token") }
+          ids.append(id)
+        }
         pieces.append(.special(ids))
       } else if !sequence.isNull {
         let name = try sequence["id"].string()

@@ -41,7 +41,7 @@ extension Tokenizer {
 
     self.init(
       normalizers: normalizers, preTokenizers: try PreTokenizers.read(document["pre_tokenizer"]), model: model,
-      postProcessors: try PostProcessors.read(document["post_processor"]), decoder: try Decoder(document["decoder"]),
+      postProcessors: try PostProcessors.read(document["post_processor"], vocabulary), decoder: try Decoder(document["decoder"]),
       vocabulary: vocabulary, addedTokens: addedTokens, specialIDs: Set(addedTokens.filter(\.isSpecial).map(\.id)),
       normalForms: normalForms,
       verbatimTokens: verbatimTokens, normalizedTokens: normalizedTokens)

@@ -80,8 +80,7 @@ private final class AdamWState: UpdateState {
         guard let saved = tensors[prefix + name], saved.shape == target.shape else {
           throw Refusal("the optimizer's state has no \(prefix + name) of shape \(target.shape)")
         }
-        target.scaleInPlace(by: 0)
-        target.accumulate(saved.converted(to: target.scalar))
+        target.overwrite(from: 0, with: saved.converted(to: target.scalar))
       }
     }
     self.count = count

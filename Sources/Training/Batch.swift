@@ -1,4 +1,5 @@
 import Engine
+import Files
 
 /// One tokenised example.
 public struct Example: Sendable, Hashable {
@@ -81,6 +82,16 @@ public struct BatchPlan: Sendable {
       }
     }
     groups = closed + open.map(\.group)
+  }
+
+  /// SHA-256 over the examples: ids and where learning begins.
+  var digest: String {
+    var hash = SHA256()
+    for example in examples {
+      hash.update("\(example.ids.count) \(example.learnedFrom)\n")
+      example.ids.withUnsafeBytes { hash.update($0) }
+    }
+    return hash.hex
   }
 
   /// Steps that see every example once; the last may be smaller than the others.

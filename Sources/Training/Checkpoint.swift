@@ -7,20 +7,27 @@ import PEFTKernel
 public enum Checkpoint {
   static let folderName = "checkpoints"
 
-  /// Writes `run/checkpoints/step-N` and removes all but the last `keeping` of them.
-  public static func write(_ trainer: Trainer, to run: String, keeping: Int = 2) throws {
+  /// Writes `run/checkpoints/step-N`, whose path is returned, and removes all but the last `keeping` of them.
+  @discardableResult
+  public static func write(_ trainer: Trainer, to run: String, keeping: Int = 2) throws -> String {
     let folder = Folder.join(run, folderName)
     try Folder.create(folder)
-    let target = try AtomicDirectory(Folder.join(folder, name(trainer.step)), existing: .replace)
+    let target = try AtomicDirectory(
+      Folder.join(folder, name(trainer.step)), existing: .replace, owns: { ["state.json", "state.safetensors"].contains($0) })
     try SafetensorsWriter.write(
       trainer.checkpointTensors.map { SafetensorsWriter.Tensor($0.name, $0.tensor) },
       to: Folder.join(target.partial, "state.safetensors"))
     let counters = trainer.state.counters.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .int($0.value)) }
-    let state: JSON = ["step": .int(trainer.step), "seed": .string(String(trainer.seed)), "optimizer": .object(counters)]
+    let state: JSON = [
+      "step": .int(trainer.step), "steps": .int(trainer.schedule.total), "seed": .string(String(trainer.seed)),
+      "optimizer": .object(counters),
+      "inputs": .object(try trainer.inputDigests().map { .init($0.name, .string($0.digest)) }),
+    ]
     try WholeFile.write(state.text(indented: true) + "\n", to: Folder.join(target.partial, "state.json"))
     try target.commit()
     let names = try Folder.names(in: folder).filter { $0.hasPrefix("step-") }.sorted()
     for old in names.dropLast(keeping) { try Folder.remove(Folder.join(folder, old)) }
+    return target.path
   }
 
   /// The newest complete checkpoint of a run, nil where there is none.
@@ -30,12 +37,25 @@ public enum Checkpoint {
     return try Folder.names(in: folder).filter { $0.hasPrefix("step-") }.max().map { Folder.join(folder, $0) }
   }
 
+  /// Removes every checkpoint of a run.
+  static func removeAll(in run: String) throws(FileError) { try Folder.remove(Folder.join(run, folderName)) }
+
+  /// Whether a checkpoint is a run's last: nothing is left to go on with.
+  public static func isLast(_ folder: String) -> Bool {
+    guard let state = try? TextFile.readJSON(Folder.join(folder, "state.json")), let step = state["step"]?.int,
+      let steps = state["steps"]?.int
+    else { return false }
+    return step >= steps
+  }
+
   /// A checkpoint's tensors and counters.
   struct Contents {
     var step: Int
     var seed: UInt64
     var tensors: [String: Tensor]
     var counters: [String: Int]
+    /// Fingerprints of what the run was fed with.
+    var inputs: [String: String]
 
     func named(_ prefix: String) -> [String: Tensor] {
       var chosen: [String: Tensor] = [:]
@@ -47,10 +67,26 @@ public enum Checkpoint {
   }
 
   static func read(_ folder: String) throws -> Contents {
+    do { return try contents(folder) } catch let error as FileError { throw damaged(folder, error) }
+  }
+
+  /// What is wrong with a checkpoint's files, and which older one could be used.
+  private static func damaged(_ folder: String, _ error: FileError) -> FileError {
+    let (parent, name) = Folder.split(folder)
+    let older = (try? Folder.names(in: parent))?.last { $0.hasPrefix("step-") && $0 < name }
+    var error = error
+    error.what = "the checkpoint \(name) is damaged: \(error.what)"
+    error.remedy =
+      older.map { "\($0) is kept: remove \(folder) to resume from it" }
+      ?? "no older one is kept: remove \(folder) and start the run anew"
+    return error
+  }
+
+  private static func contents(_ folder: String) throws -> Contents {
     let path = Folder.join(folder, "state.json")
     let state = try TextFile.readJSON(path)
     guard let step = state["step"]?.int, step >= 0, let seed = state["seed"]?.string.flatMap({ UInt64($0) }) else {
-      throw FileError(.badData, path, "has no step and seed", remedy: "resume from another checkpoint")
+      throw FileError(.badData, path, "has no step and seed")
     }
     let file = try SafetensorsFile(Folder.join(folder, "state.safetensors"))
     var tensors: [String: Tensor] = [:]
@@ -62,7 +98,9 @@ public enum Checkpoint {
     }
     var counters: [String: Int] = [:]
     for member in state["optimizer"]?.members ?? [] { counters[member.key] = member.value.int }
-    return Contents(step: step, seed: seed, tensors: tensors, counters: counters)
+    var inputs: [String: String] = [:]
+    for member in state["inputs"]?.members ?? [] { inputs[member.key] = member.value.string }
+    return Contents(step: step, seed: seed, tensors: tensors, counters: counters, inputs: inputs)
   }
 
   /// The adapter of a checkpoint, laid out as the session says.
@@ -104,9 +142,22 @@ extension Trainer {
     guard contents.seed == seed else {
       throw Refusal("the checkpoint was made with seed \(contents.seed), but the run file says \(seed)")
     }
+    for (name, digest) in try inputDigests() where contents.inputs[name].map({ $0 != digest }) == true {
+      throw Refusal(
+        "the \(name) changed since the checkpoint \(folder) was made", remedy: "restore it as it was, or start a new run")
+    }
     try restore(
       step: contents.step, parameters: contents.named("parameter."), optimizer: contents.named("optimizer."),
       counters: contents.counters)
+  }
+}
+
+extension Trainer {
+  /// Fingerprints of the training data and the base: with others a run cannot go on as if it had never stopped.
+  func inputDigests() throws(FileError) -> [(name: String, digest: String)] {
+    let data = ("training data", dataDigest)
+    // A model that was drawn follows from config and seed.
+    return model.directory.tensorNames.isEmpty ? [data] : [data, ("base model", try model.directory.digest())]
   }
 }
 

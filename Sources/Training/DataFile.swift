@@ -21,6 +21,9 @@ public struct DataErrors: Error, Sendable, CustomStringConvertible {
 public enum DataFile {
   /// Reports every bad row as `file:line: reason`, the first twenty of them.
   public static func read(_ path: String) throws -> [TextExample] {
+    guard !TokenFile.isNamed(path) else {
+      throw FileError(.badData, path, "holds tensors, not text", remedy: "give token ids as data.tokens")
+    }
     var reader = try LineReader(path)
     var examples: [TextExample] = []
     var problems: [String] = []
@@ -29,7 +32,8 @@ public enum DataFile {
       do throws(Problem) {
         examples.append(isJSON ? try row(line.bytes) : try plain(line.bytes))
       } catch {
-        problems.append("\(path):\(line.number): \(error.reason)")
+        // Rows are a stranger's: the error's description leaves no control character in them.
+        problems.append(FileError(.badData, "\(path):\(line.number)", error.reason).description)
       }
     }
     if examples.isEmpty, problems.isEmpty { problems = ["\(path): the file has no rows; give one JSON object a line"] }
@@ -92,12 +96,15 @@ public struct Encoder: Sendable {
   /// The prompt and its completion on the next line, closed by the end-of-text token.
   ///
   /// Where prompts are not learned, they are encoded apart, so that the border falls between tokens.
-  public func example(_ text: TextExample) -> Example {
+  public func example(_ text: TextExample) -> Example { cutExample(text).example }
+
+  private func cutExample(_ text: TextExample) -> (example: Example, isCut: Bool) {
     let prompt = text.prompt.isEmpty ? [] : tokenizer.encode(text.prompt + "\n")
     let completion = tokenizer.encode(text.completion, addSpecialTokens: text.prompt.isEmpty)
     let ids = prompt + completion + (endOfText.map { [$0] } ?? [])
-    return Example(
+    let example = Example(
       ids: ids.prefix(maximumLength).map { Int32($0) }, learnedFrom: learnsPrompt ? 0 : min(prompt.count, maximumLength))
+    return (example, ids.count > maximumLength)
   }
 
   /// All examples, in order, without those in which cutting left nothing to learn.
@@ -105,8 +112,8 @@ public struct Encoder: Sendable {
     var examples: [Example] = []
     var (cut, dropped) = (0, 0)
     for text in texts {
-      let example = example(text)
-      if example.ids.count == maximumLength { cut += 1 }
+      let (example, isCut) = cutExample(text)
+      if isCut { cut += 1 }
       if example.labelCount > 0 { examples.append(example) } else { dropped += 1 }
     }
     return (examples, cut, dropped)
@@ -115,6 +122,9 @@ public struct Encoder: Sendable {
 
 /// Pre-tokenised batches: `input_ids [steps, batch, seq]`, in order.
 public enum TokenFile {
+  /// Whether a path is one by its name.
+  static func isNamed(_ path: String) -> Bool { path.hasSuffix(".safetensors") }
+
   /// The examples in order: every `batch` of them are one step. Ids must lie below `vocabulary`.
   public static func read(_ path: String, vocabulary: Int) throws -> (examples: [Example], batchSize: Int) {
     let file = try SafetensorsFile(path)
@@ -122,6 +132,9 @@ public enum TokenFile {
       throw FileError(
         .badData, path, "has no tensor input_ids of shape [steps, batch, sequence]",
         cause: "it holds " + file.tensors.map { "\($0.name) \($0.shape)" }.joined(separator: ", "))
+    }
+    guard entry.shape[2] > 1 else {
+      throw FileError(.badData, path, "input_ids holds sequences of one id, of which nothing can be learned")
     }
     let ids = try file.ints(of: "input_ids")
     if let bad = ids.first(where: { $0 < 0 || $0 >= vocabulary }) {

@@ -22,10 +22,10 @@ public struct Evaluation: Sendable {
 
   public var perplexity: Double { exp(loss) }
 
-  /// Evaluates `examples` in batches of about `tokensPerBatch`.
+  /// Evaluates `examples` in batches of about `tokensPerBatch`; `seen` is told how many of them are done.
   public static func of(
     _ model: any LanguageModel, adapter: Adapter?, trained: [String: Tensor] = [:], _ examples: [Example],
-    tokensPerBatch: Int = standardBatch
+    tokensPerBatch: Int = standardBatch, seen: (_ examples: Int) -> Void = { _ in }
   ) -> Evaluation {
     let now = Moment(mode: .evaluation)
     let attachment = adapter?.attached(now)
@@ -37,6 +37,7 @@ public struct Evaluation: Sendable {
       let run = ModelRun(pass: pass, attachment: attachment, trained: trained)
       sum += model.loss(batch.ids, labels: batch.labels, scale: 1, run).item
       tokens += batch.labelCount
+      seen(range.upperBound)
     }
     return Evaluation(loss: tokens == 0 ? .nan : sum / Double(tokens), tokens: tokens)
   }

@@ -23,25 +23,26 @@ struct MemoryProbe {
 
   init(_ session: RunSession) { self.session = session }
 
-  /// A trainer at step 0, as the run will have it, and what the user should know about its start.
-  mutating func start() throws -> (trainer: Trainer, notes: [String]) {
-    var notes: [String] = []
+  /// A trainer at step 0, as the run will have it.
+  mutating func start() throws -> Trainer {
     MemoryUsage.resetPeak()
-    let adapter = try session.given?.adapter ?? started { notes.append($0) }
+    let adapter = try session.given?.adapter ?? started()
     startPeak = MemoryUsage.current.peak
-    return (try session.trainer(for: adapter), notes)
+    return try session.trainer(for: adapter)
   }
 
   /// As the run does it, but with one batch of evidence, the largest: the memory is that of all.
-  private func started(_ note: (String) -> Void) throws -> Adapter {
+  private func started() throws -> Adapter {
     let method = session.parameterization
     var evidence = EvidenceStage.batches(method, of: session.training, seed: session.file.seed)
     if let plan = evidence, case .gradients(let batches, _) = method.initialization.wants {
       let largest = plan.extent(steps: batches).largest
       evidence = BatchPlan(largest, batchSize: max(1, largest.count), shuffles: false)
     }
-    return try EvidenceStage.start(
-      method, sites: session.sites, on: session.model, evidence: evidence, seed: session.file.seed, limit: 1, note: note)
+    return try RunSession.told(of: session.file, at: "method") {
+      try EvidenceStage.start(
+        method, sites: session.sites, on: session.model, evidence: evidence, seed: session.file.seed, limit: 1)
+    }
   }
 
   /// The run's memory. Takes steps with `trainer`, which is of no other use afterwards.
@@ -121,7 +122,10 @@ extension MemoryProbe {
       if length > tokens(largest) { largest = [Example(ids: [Int32](repeating: 0, count: length))] }
     }
     guard !largest.isEmpty else { return 0 }
-    let (peak, seconds) = measured(largest) { _ = trainer.evaluate($0, tokensPerBatch: .max) }
+    let (peak, seconds) = measured(largest) { [session] in
+      _ = Evaluation.of(
+        session.model, adapter: trainer.adapter, trained: trainer.trainedBase, $0, tokensPerBatch: .max)
+    }
     secondsPerToken.evaluation = seconds
     return peak
   }

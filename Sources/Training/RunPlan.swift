@@ -33,7 +33,7 @@ public struct RunPlan: Sendable {
   public var trainable: Int
   /// Numbers of the adapter that are not.
   public var frozen: Int
-  /// Numbers of the base model.
+  /// Numbers of the base model and the adapter's trainable ones together.
   public var total: Int
 
   public var steps: Int
@@ -60,7 +60,7 @@ extension RunPlan {
   public init(_ session: RunSession) throws {
     let extent = session.batches.extent(steps: session.steps)
     var probe = MemoryProbe(session)
-    let (trainer, notes) = try probe.start()
+    let trainer = try probe.start()
     let parts = trainer.adapter.layout.map { spec in
       (
         spec.key,
@@ -74,7 +74,8 @@ extension RunPlan {
     shared = parts.filter { $0.0.scope == .model }.map(\.1)
     trainable = trainer.trainableCount
     frozen = parts.map(\.1).filter { !$0.isTrainable }.reduce(0) { $0 + $1.count }
-    total = session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    total =
+      session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) } + trainer.adapter.trainable.reduce(0) { $0 + $1.count }
     steps = session.steps
     stepsPerEpoch = session.batches.stepsPerEpoch
     tokens = extent.tokens
@@ -85,6 +86,6 @@ extension RunPlan {
     let evaluations = evaluationTokens == 0 ? 0 : 2 + (session.file.evalEvery.map { max(0, session.steps - 1) / $0 } ?? 0)
     seconds =
       Double(tokens) * probe.secondsPerToken.step + Double(evaluations * evaluationTokens) * probe.secondsPerToken.evaluation
-    self.notes = notes
+    notes = trainer.adapter.notes
   }
 }

@@ -35,53 +35,18 @@ public struct RunSession: Sendable {
     model =
       file.fromScratch
       ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
-    var notes: [String] = []
-    let positions = model.maximumPositions
-    let limit = min(file.data.maxSeqLen ?? model.maximumPositions, model.maximumPositions)
-    if let asked = file.data.maxSeqLen, asked > model.maximumPositions {
-      throw Refusal(
-        "data.max_seq_len is \(asked), but \(file.baseModel) has \(model.maximumPositions) positions",
-        remedy: "use at most \(model.maximumPositions)")
-    }
-    var isOrdered = !file.data.shuffle
-    if let path = file.data.tokens {
-      self.tokenizer = nil
-      let tokens = try TokenFile.read(path, vocabulary: model.vocabularySize)
-      training = tokens.examples
-      validation = []
-      if tokens.batchSize != file.batchSize * file.gradientAccumulation {
-        throw Refusal(
-          "\(path) holds batches of \(tokens.batchSize), but batch_size · gradient_accumulation is "
-            + "\(file.batchSize * file.gradientAccumulation)", remedy: "make them equal")
-      }
-      if let longest = tokens.examples.first(where: { $0.ids.count > positions }) {
-        throw Refusal(
-          "\(path) holds sequences of \(longest.ids.count) ids, but the model has \(model.maximumPositions) positions")
-      }
-      isOrdered = true
-    } else {
-      let tokenizer = try Self.tokenizer(of: model)
-      self.tokenizer = tokenizer
-      let encoder = Encoder(
-        tokenizer: tokenizer, endOfText: Self.endOfText(of: model, tokenizer), learnsPrompt: file.data.lossOn == .all,
-        maximumLength: limit)
-      func read(_ path: String?) throws -> [Example] {
-        guard let path else { return [] }
-        let result = encoder.examples(try DataFile.read(path))
-        if result.cut > 0 { notes.append("\(path): \(result.cut) examples were cut to \(limit) tokens") }
-        if result.dropped > 0 { notes.append("\(path): \(result.dropped) examples had nothing to learn within \(limit) tokens") }
-        guard !result.examples.isEmpty else {
-          throw FileError(.badData, path, "no example has anything to learn", remedy: "raise data.max_seq_len")
-        }
-        return result.examples
-      }
-      training = try read(file.data.train)
-      validation = try read(file.data.valid)
-    }
+    let data = try RunData(file, for: model)
+    (tokenizer, training, validation) = (data.tokenizer, data.training, data.validation)
+    var notes = data.notes
+    let isOrdered = file.data.tokens != nil || !file.data.shuffle
     batches = BatchPlan(
       training, batchSize: file.batchSize, accumulation: file.gradientAccumulation,
-      packedLength: file.data.packing ? limit : nil, shuffles: !isOrdered, seed: file.seed)
-    steps = file.steps ?? (file.epochs ?? 1) * batches.stepsPerEpoch
+      packedLength: file.data.packing ? data.limit : nil, shuffles: !isOrdered, seed: file.seed)
+    let (whole, isTooMany) = (file.epochs ?? 1).multipliedReportingOverflow(by: batches.stepsPerEpoch)
+    guard !isTooMany else {
+      throw file.fault(Refusal("so many passes of \(batches.stepsPerEpoch) steps are more than can be counted"), at: "epochs")
+    }
+    steps = file.steps ?? whole
     if isOrdered, file.data.tokens != nil, steps > batches.stepsPerEpoch {
       notes.append("the token file has \(batches.stepsPerEpoch) steps; \(steps) steps go through it more than once")
     }
@@ -90,13 +55,13 @@ public struct RunSession: Sendable {
       given = stored
       entry = stored.entry
       sites = stored.adapter.sites
-      parameterization = try registry.assemble(stored.entry)
+      parameterization = try Self.told(of: file, at: "init_adapter") { try registry.assemble(stored.entry) }
       notes += stored.notes
     } else {
       guard let method = file.method else { throw Refusal("the run file names neither method nor init_adapter") }
       given = nil
       entry = method
-      parameterization = try registry.assemble(method)
+      parameterization = try Self.told(of: file, at: "method") { try registry.assemble(method) }
       sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.sites)
     }
     self.notes = notes
@@ -133,35 +98,55 @@ public struct RunSession: Sendable {
     return id
   }
 
-  /// The adapter at step 0: the given one, or one started as the method says. `note` is given what the user should know.
-  public func startedAdapter(note: (String) -> Void = { _ in }) throws -> Adapter {
+  /// The adapter at step 0: the given one, or one started as the method says. `seen` is told of the batches a start looks at.
+  public func startedAdapter(seen: (_ batch: Int, _ batches: Int) -> Void = { _, _ in }) throws -> Adapter {
     if let given { return given.adapter }
-    return try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed, note: note)
+    return try Self.told(of: file, at: "method") {
+      try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed, seen: seen)
+    }
   }
 
-  /// A trainer at step 0, of the run's batches or of others.
-  public func trainer(for adapter: Adapter, batches: BatchPlan? = nil) throws -> Trainer {
+  /// A trainer at step 0.
+  public func trainer(for adapter: Adapter) throws -> Trainer {
     guard let optimizer = registry.axes.optimizers[file.optimizer.name] else {
       throw Refusal(
         "there is no optimizer \(file.optimizer.name)",
         remedy: "known: " + registry.axes.optimizers.keys.sorted().joined(separator: ", "))
     }
     let settings = file.optimizer
-    let rule = try optimizer.make(Options(settings.options, checkedBy: optimizer.options))
+    let rule = try Self.told(of: file, at: "optimizer.name") {
+      try optimizer.make(Options(settings.options, checkedBy: optimizer.options))
+    }
     let schedule = Schedule(
       Schedule.Shape(rawValue: settings.schedule.rawValue) ?? .constant, warmup: settings.warmupSteps(of: steps),
       total: steps, floor: settings.minLRRatio)
-    return try Trainer(
-      model: model, adapter: adapter, batches: batches ?? self.batches, optimizer: rule, peakRate: settings.lr,
-      schedule: schedule,
-      clipNorm: file.clipGradNorm, seed: file.seed)
+    return try Self.told(of: file, at: given == nil ? "method" : "init_adapter") {
+      try Trainer(
+        model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
+        clipNorm: file.clipGradNorm, seed: file.seed)
+    }
   }
 }
 
 extension RunSession {
-  /// Writes the adapter as the run leaves it.
-  public func write(_ adapter: Adapter, to path: String) throws {
+  /// What `body` refuses, at the place of the key that asked for it.
+  static func told<Value>(of file: RunFile, at key: String, _ body: () throws -> Value) throws -> Value {
+    do { return try body() } catch let refusal as Refusal { throw file.fault(refusal, at: key) }
+  }
+
+  /// Refuses a folder in which the run's adapter could not be written, before time is spent on it.
+  public func checkTarget(_ path: String, existing: AtomicDirectory.Existing = .replace) throws(FileError) {
+    try AdapterWriter.check(path, model: model, origin: given?.origin, existing: existing)
+  }
+
+  /// Writes the adapter as the run leaves it. What the run reads is never replaced, nor a folder with strange files in it.
+  ///
+  /// `base` is the model directory that belongs to it, where the run trained the base as well.
+  public func write(
+    _ adapter: Adapter, on base: String? = nil, existing: AtomicDirectory.Existing = .replace, to path: String
+  ) throws {
     try AdapterWriter.write(
-      adapter, entry: entry, registry: registry, model: model, origin: given?.origin, existing: .replace, to: path)
+      adapter, entry: entry, registry: registry, model: model, origin: given?.origin,
+      base: try base.map { (path) throws(FileError) in try ModelDirectory(path) }, existing: existing, to: path)
   }
 }

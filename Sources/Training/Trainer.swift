@@ -43,6 +43,8 @@ public final class Trainer {
   let state: any UpdateState
   private let trainableKeys: [TensorKey]
   private let baseNames: [String]
+  /// Fingerprint of the training examples.
+  private(set) lazy var dataDigest = batches.digest
 
   /// Refuses, with the optimizer's rule, parameters that the optimizer cannot serve.
   public init(
@@ -102,7 +104,7 @@ public final class Trainer {
       let run = ModelRun(pass: pass, attachment: attachment, trained: base)
       let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
       loss += part.item
-      guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(loss)") }
+      guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(shown(loss)); \(suspicion(batch))") }
       // A method's own terms are means over the pass, which counts by its share of the step's learned tokens.
       let share = Double(batch.labelCount) / Double(labels)
       let objective = pass.penalties.reduce(part) { $0 + $1 * share }
@@ -132,7 +134,7 @@ public final class Trainer {
     for (parameter, gradient) in zip(parameters, gradients) {
       let squares = gradient.sumOfSquares
       guard squares.isFinite else {
-        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite")
+        throw TrainingError(step: step + 1, message: "the gradient of \(parameter.name) is not finite; \(suspicion())")
       }
       total += squares
     }
@@ -143,9 +145,14 @@ public final class Trainer {
     return norm
   }
 
-  /// Mean loss per learned token of `examples` under the parameters as they are.
-  public func evaluate(_ examples: [Example], tokensPerBatch: Int = Evaluation.standardBatch) -> Evaluation {
-    Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
+  /// Mean loss per learned token of `examples` under the parameters as they are; one that is not finite is an error.
+  public func evaluate(_ examples: [Example], tokensPerBatch: Int = Evaluation.standardBatch) throws(TrainingError) -> Evaluation
+  {
+    let result = Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
+    guard result.loss.isFinite else {
+      throw TrainingError(step: step, message: "the evaluation loss is \(shown(result.loss)); \(suspicion())")
+    }
+    return result
   }
 
   /// Puts the trainer where a checkpoint left off. Refuses what does not fit.
@@ -156,8 +163,7 @@ public final class Trainer {
       guard let value = saved[parameter.name], value.shape == parameter.value.shape else {
         throw Refusal("the checkpoint has no \(parameter.name) of shape \(parameter.value.shape)")
       }
-      parameter.value.scaleInPlace(by: 0)
-      parameter.value.accumulate(value)
+      parameter.value.overwrite(from: 0, with: value.converted(to: parameter.value.scalar))
     }
     try state.restore(optimizer, counters)
     self.step = step

@@ -8,12 +8,15 @@ import Registry
 
 /// What happens in a run, as it happens.
 public enum TrainingEvent: Sendable {
-  /// What the user should know about how the adapter started.
-  case note(String)
-  /// The adapter has started: sites, trainable numbers, numbers of the model.
+  /// A start that wants gradients has looked at a batch.
+  case gradients(batch: Int, of: Int)
+  /// The adapter has started: sites, trainable numbers, numbers of model and adapter together.
   case started(sites: Int, trainable: Int, total: Int, steps: Int, resumedAt: Int)
+  /// What the user should know about the adapter's start.
+  case note(String)
   case step(StepReport, seconds: Double)
   case evaluated(step: Int, Evaluation)
+  /// A checkpoint stands at `path`.
   case saved(step: Int, path: String)
 }
 
@@ -39,49 +42,89 @@ public struct TrainingOutcome: Sendable {
 
 /// A whole run: start, steps, evaluations, checkpoints, results. An actor, so that training stays off the caller's own.
 ///
-/// Cancelling the task that runs it finishes the step at hand, saves, and ends with `.stopped`.
+/// Cancelling the task that runs it finishes the step at hand, saves, and ends with `.stopped`. While the adapter is still being
+/// started there is nothing to save, and it ends with a `CancellationError`.
 public actor TrainingRun {
   private let session: RunSession
   private let resumes: Bool
+  private let overwrites: Bool
+  private var lock: FolderLock?
 
-  /// `resumes` goes on from the newest checkpoint of the run's folder.
-  public init(_ session: RunSession, resumes: Bool = false) {
+  /// `resumes` goes on from the newest checkpoint of the run's folder; `overwrites` lets a new run replace one that is there.
+  public init(_ session: RunSession, resumes: Bool = false, overwrites: Bool = false) {
     self.session = session
     self.resumes = resumes
+    self.overwrites = overwrites
+  }
+
+  /// Takes the run's folder for this run alone, until the run ends. `run` does so by itself; whoever has something to do before it
+  /// can do it here.
+  ///
+  /// Refuses a folder where another run is at work and, with an ``OccupiedFolder``, one that holds what would be lost.
+  public func claim() throws {
+    guard lock == nil else { return }
+    let lock = try told { () throws(FileError) in try FolderLock(session.file.outputDir) }
+    if !resumes, !overwrites { try OccupiedFolder.check(for: session) }
+    self.lock = lock
+  }
+
+  private static let noGradient =
+    "every gradient of the first step is exactly zero: as it starts, what is trained does not reach the loss; train other roles too, "
+    + "or choose another init"
+
+  /// A folder that cannot be written to is a fault of the key that names it.
+  private func told<Value>(_ body: () throws(FileError) -> Value) throws -> Value {
+    do throws(FileError) { return try body() } catch {
+      guard error.kind == .cannotCreate, !resumes else { throw error }
+      throw session.file.fault(error, at: "output_dir")
+    }
   }
 
   public func run(_ progress: @Sendable (TrainingEvent) -> Void = { _ in }) throws -> TrainingOutcome {
+    try claim()
+    defer { lock = nil }
     let file = session.file
     let output = file.outputDir
+    let (adapterPath, modelPath) = (Folder.join(output, "adapter"), Folder.join(output, "model"))
+    if session.entry.hasAdapter { try session.checkTarget(adapterPath) }
+    if session.entry.trainable.base { try ModelWriter.check(modelPath, model: session.model, existing: .replace) }
     let checkpoint = resumes ? try Checkpoint.newest(in: output) : nil
     if resumes, checkpoint == nil {
       throw FileError(.missing, output, "has no checkpoint to resume from", remedy: "start it with `peft train`")
     }
     let trainer = try trainer(from: checkpoint, progress)
-    try Folder.create(output)
-    try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
-    let log = try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
-    let total = session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    let log = try told { () throws(FileError) in
+      // What an earlier run saved here must not be taken for this one's.
+      if checkpoint == nil { try Checkpoint.removeAll(in: output) }
+      try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
+      return try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
+    }
+    let total =
+      session.model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) } + trainer.adapter.trainable.reduce(0) { $0 + $1.count }
     progress(
       .started(
         sites: session.sites.count, trainable: trainer.trainableCount, total: total, steps: session.steps,
         resumedAt: trainer.step))
+    for note in trainer.adapter.notes { progress(.note(note)) }
     var before: Evaluation?
     func evaluate() throws -> Evaluation? {
       guard !session.validation.isEmpty else { return nil }
-      let result = trainer.evaluate(session.validation)
+      let result = try trainer.evaluate(session.validation)
       try log.append(["step": .int(trainer.step), "eval_loss": .double(result.loss), "eval_tokens": .int(result.tokens)])
       progress(.evaluated(step: trainer.step, result))
       return result
     }
     if trainer.step == 0 { before = try evaluate() }
     var after = before
+    // A run whose steps are all done has that evaluation in its log.
+    if resumes, trainer.step == session.steps, !session.validation.isEmpty { after = try trainer.evaluate(session.validation) }
     var end = TrainingOutcome.End.finished
     var savedAt = trainer.step
     func save() throws {
-      try Checkpoint.write(trainer, to: output)
+      try trainer.checkFinite()
+      let path = try Checkpoint.write(trainer, to: output)
       savedAt = trainer.step
-      progress(.saved(step: trainer.step, path: Folder.join(output, Checkpoint.folderName)))
+      progress(.saved(step: trainer.step, path: path))
     }
     while trainer.step < session.steps {
       if Task.isCancelled {
@@ -98,6 +141,7 @@ public actor TrainingRun {
         "tokens_per_second": .double(Double(report.tokens) / seconds),
       ])
       progress(.step(report, seconds: seconds))
+      if report.step == 1, report.gradientNorm == 0 { progress(.note(Self.noGradient)) }
       let isLast = trainer.step == session.steps
       if isLast || file.evalEvery.map({ trainer.step % $0 == 0 }) == true { after = try evaluate() }
       if !isLast, file.saveEvery.map({ trainer.step % $0 == 0 }) == true { try save() }
@@ -109,16 +153,17 @@ public actor TrainingRun {
     guard end == .finished else { return outcome }
     // Activations are over; what they took is free for the making of files.
     MemoryUsage.trim()
-    if !trainer.adapter.layout.isEmpty {
-      let path = Folder.join(output, "adapter")
-      try session.write(trainer.adapter, to: path)
-      outcome.adapterPath = path
-    }
     if !trainer.trainedBase.isEmpty {
-      let path = Folder.join(output, "model")
-      try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: path)
-      outcome.modelPath = path
+      try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: modelPath)
+      outcome.modelPath = modelPath
     }
+    if !trainer.adapter.layout.isEmpty {
+      // The adapter was trained on the base as it became, and on no other.
+      try session.write(trainer.adapter, on: outcome.modelPath, to: adapterPath)
+      outcome.adapterPath = adapterPath
+    }
+    // Whoever stopped the run behind its last step is told so, although nothing is left to do.
+    if Task.isCancelled { outcome.end = .stopped }
     return outcome
   }
 
@@ -126,7 +171,7 @@ public actor TrainingRun {
   /// has its own.
   private func trainer(from checkpoint: String?, _ progress: @Sendable (TrainingEvent) -> Void) throws -> Trainer {
     guard let checkpoint else {
-      return try session.trainer(for: session.startedAdapter { progress(.note($0)) })
+      return try session.trainer(for: session.startedAdapter { progress(.gradients(batch: $0, of: $1)) })
     }
     let trainer = try session.trainer(for: Checkpoint.adapter(from: checkpoint, session))
     try trainer.restore(from: checkpoint)

@@ -60,9 +60,9 @@ extension YAMLNode {
   public static func bool(_ value: Bool) -> YAMLNode { .init(.scalar(value ? "true" : "false", .plain)) }
   public static func sequence(_ items: [YAMLNode]) -> YAMLNode { .init(.sequence(items)) }
 
-  /// A number that reads back with the same bits. `nan` has no form here and becomes null.
+  /// A number that reads back with the same bits, or as no number where it is none.
   public static func double(_ value: Double) -> YAMLNode {
-    if value.isNaN { return .null }
+    if value.isNaN { return .init(.scalar(".nan", .plain)) }
     if value.isInfinite { return .init(.scalar(value < 0 ? "-.inf" : ".inf", .plain)) }
     return .init(.scalar("\(value)", .plain))
   }

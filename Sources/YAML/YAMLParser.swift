@@ -235,10 +235,19 @@ private final class YAMLParser {
     // The lowest layer knows the byte only, not the line.
     if state.error == YAML_READER_ERROR { return fail(message, at: mark(ofByte: state.problem_offset)) }
     if state.error == YAML_MEMORY_ERROR { return fail("no memory to read the text") }
+    if isTab(at: Mark(state.problem_mark)) {
+      return fail("a tab stands here; YAML is indented with spaces", at: Mark(state.problem_mark))
+    }
     if let context = state.context {
       message += " (\(String(cString: context)) from \(Mark(state.context_mark)))"
     }
     return fail(message, at: Mark(state.problem_mark))
+  }
+
+  private func isTab(at mark: Mark) -> Bool {
+    let lines = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: mark.line, omittingEmptySubsequences: false)
+    guard lines.indices.contains(mark.line - 1) else { return false }
+    return String(decoding: lines[mark.line - 1], as: UTF8.self).unicodeScalars.dropFirst(mark.column - 1).first == "\t"
   }
 
   private func mark(ofByte offset: Int) -> Mark {

@@ -8,9 +8,9 @@ public enum YAMLScalar: Sendable, Equatable {
 
   /// Reads a plain scalar in the forms people write.
   ///
-  /// `1`, `+3` and `007` are integers; `1e-4`, `1E5`, `.5`, `5.` and `.inf` are doubles, as are integers beyond `Int`;
+  /// `1`, `+3` and `007` are integers; `1e-4`, `1E5`, `.5`, `5.`, `.inf` and `.nan` are doubles, as are integers beyond `Int`;
   /// `true`, `True` and `TRUE` are truth values; `null`, `~` and nothing are null. All else is a string: `1_000`, `0x1F`,
-  /// `.nan`, `1e999`, and also `yes`, `no`, `on`, `off`, which other readers turn into truth values behind the writer's back.
+  /// `1e999`, and also `yes`, `no`, `on`, `off`, which other readers turn into truth values behind the writer's back.
   public init(plain text: String) {
     switch text {
     case "", "~", "null", "Null", "NULL": self = .null
@@ -18,6 +18,7 @@ public enum YAMLScalar: Sendable, Equatable {
     case "false", "False", "FALSE": self = .bool(false)
     case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF": self = .double(.infinity)
     case "-.inf", "-.Inf", "-.INF": self = .double(-.infinity)
+    case ".nan", ".NaN", ".NAN": self = .double(.nan)
     default: self = Self.number(text) ?? .string(text)
     }
   }

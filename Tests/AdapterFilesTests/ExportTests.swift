@@ -23,7 +23,7 @@ struct ExportTests {
   @Test(
     "the exported adapter computes the same", arguments: ["llama", "gpt2"],
     [
-      ("lora", ["rank": .int(3), "rank_pattern": .map(["layers.0.*": .int(2), "h.0.*": .int(2)])], false, 3),
+      ("lora", ["rank": .int(3), "rank_pattern": .map(["0.*": .int(2)])], false, 3),
       ("lora-ga", ["rank": .int(4)], true, 8), ("uni-lora", ["rank": .int(2)], false, 2),
       ("queryable-lora", ["rank": .int(4), "atoms": .int(1), "top_k": .int(1)], false, 4),
     ] as [(String, [String: OptionValue], Bool, Int)])

@@ -134,7 +134,7 @@ struct MergingTests {
         == "the change at \(name) is not finite; use an adapter from before the run diverged")
     #expect(
       message(scratch) { _ = try Merging.merge(adapter, into: model, existing: .replace, to: model.directory.path) }
-        .hasSuffix("is the base model itself, which is never overwritten; write to another directory"))
+        .hasSuffix("is an input and is not replaced; write to another folder"))
     #expect(
       message(scratch) { _ = try Merging.merge(adapter, into: model, dtype: .i32, to: scratch["no"]) }
         == "weights cannot be stored as I32; use F32, BF16 or F16")

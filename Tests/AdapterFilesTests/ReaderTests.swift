@@ -268,18 +268,33 @@ struct PatternTests {
     let folder = try scratch.adapter(
       "llama",
       config: [
-        "rank_pattern": ["q_proj": 4, "1.self_attn.q_proj": 2], "alpha_pattern": ["q_proj": 4, "layers.1.self_attn.q_proj": 6],
+        "rank_pattern": ["q_proj": 4, "1.self_attn.q_proj": 2],
+        "alpha_pattern": ["q_proj": 4, "layers.1.self_attn.q_proj": 6, "fc": 9],
       ], cut)
     let read = try AdapterReader.read(folder, for: scratch.model("llama"), registry: registry)
     let scales = Dictionary(
       uniqueKeysWithValues: read.adapter.sites.map { ($0.id.path, read.adapter.parameterization.projection.scale(at: $0)) })
     #expect(scales["model.layers.0.self_attn.q_proj"] == 1)
+    #expect(read.notes.contains("alpha_pattern: fc match no adapted site"))
     #expect(scales["model.layers.1.self_attn.q_proj"] == 3)
     #expect(scales["model.layers.1.self_attn.v_proj"] == 2)
     #expect(
       read.notes.contains(
         "alpha_pattern: layers.1.self_attn.q_proj, q_proj all match model.layers.1.self_attn.q_proj; the longest, "
           + "layers.1.self_attn.q_proj, is used"))
+  }
+
+  @Test("ranks beyond a site's size are PEFT's to choose")
+  func excess() throws {
+    let folder = try scratch.adapter("llama", config: ["r": 100, "rank_pattern": [:], "lora_alpha": 100]) { tensors in
+      for i in tensors.indices {
+        let (rows, columns) = (tensors[i].shape[0], tensors[i].shape[1])
+        tensors[i].shape = tensors[i].name.contains("lora_A") ? [100, columns] : [rows, 100]
+        tensors[i].floats = Array(repeating: 0.5, count: tensors[i].shape[0] * tensors[i].shape[1])
+      }
+    }
+    let read = try AdapterReader.read(folder, for: scratch.model("llama"), registry: registry)
+    #expect(read.adapter.layout.contains { $0.shape[0] == 100 })
   }
 
   @Test("a shape that no pattern explains is an error")
@@ -297,6 +312,8 @@ struct PatternTests {
       (["target_modules": ".*\\.(q_proj|v_proj)"], 4),
       (["target_modules": ["model.layers.0.self_attn.q_proj", "v_proj"]], 3),
       (["target_modules": ["q_proj", "v_proj", "k_proj"], "exclude_modules": ["k_proj"]], 4),
+      (["target_modules": ["q_proj", "v_proj", "k_proj"], "exclude_modules": ["k_proj", "vision_tower", "mlp"]], 4),
+      (["exclude_modules": ".*vision.*"], 4),
       (["target_modules": ["q_proj", "v_proj"], "layers_to_transform": 1], 2),
       (["target_modules": ["q_proj", "v_proj"], "layers_to_transform": [0]], 2),
       (["target_modules": .null], 4),

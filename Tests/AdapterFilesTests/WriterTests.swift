@@ -24,7 +24,11 @@ struct WriterTests {
     arguments: [
       ("lora", ["rank": .int(3), "alpha": .double(5)], false), ("rslora", ["rank": .int(5)], false),
       (
-        "lora", ["bias": .bool(true), "rank_pattern": .map(["q_proj": .int(2)]), "alpha_pattern": .map(["v_proj": .double(3)])],
+        "lora",
+        [
+          "bias": .bool(true), "rank_pattern": .map(["q_proj|c_attn": .int(2)]),
+          "alpha_pattern": .map(["(v|c)_proj": .double(3)]),
+        ],
         false
       ),
       ("lora-ga", ["rank": .int(4)], true), ("uni-lora", ["rank": .int(2)], false),

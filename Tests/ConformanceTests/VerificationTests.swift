@@ -57,6 +57,37 @@ import Testing
       ])
   }
 
+  @Test func tensorsNobodyAsksForFail() throws {
+    var file = try GoldenFile(path: Folder.join(fixtures(), "lora.0.safetensors"))
+    file.tensors["trainable.foo"] = .zeros([1])
+    file.tensors["foo"] = .zeros([1])
+    file.integers["frozen.foo"] = [1]
+    let report = Verification(registry: try Catalog.registry()).report(on: file, named: "strange")
+    #expect(
+      report.faults == ["foo", "frozen.foo", "trainable.foo"].map { "\($0): lora has no use for it" })
+  }
+
+  @Test func whatAFileDoesNotStateIsTold() throws {
+    let registry = try Catalog.registry()
+    var file = try GoldenFile(path: Folder.join(fixtures(), "lora.0.safetensors"))
+    #expect(Verification(registry: registry).report(on: file, named: "whole").absent == [])
+    for name in file.results where name != "y" { file.tensors[name] = nil }
+    let report = Verification(registry: registry).report(on: file, named: "poor")
+    #expect(report.passed && report.absent == ["dx", "grad.lora_A", "grad.lora_B"])
+  }
+
+  @Test func numbersThatAreNoneAreTold() throws {
+    let registry = try Catalog.registry()
+    for name in ["y", "x", "trainable.lora_A", "initial.delta"] {
+      var file = try GoldenFile(path: Folder.join(fixtures(), "lora.0.safetensors"))
+      var values = try file.tensor(name).values
+      values[3] = .nan
+      file.tensors[name] = Tensor(values, shape: try file.tensor(name).shape, .float64)
+      let report = Verification(registry: registry).report(on: file, named: "spoiled")
+      #expect(report.faults == ["the file's own \(name) holds nan, at 3 of \(values.count)"])
+    }
+  }
+
   @Test func whatCannotRunSaysWhy() throws {
     let verification = Verification(registry: try Catalog.registry())
     let good = try GoldenFile(path: Folder.join(fixtures(), "lora.0.safetensors"))

@@ -11,6 +11,21 @@ import Testing
     var testDescription: String { name }
   }
 
+  @Test func leavesDoNotShareTheirGradients() throws {
+    let (a, b) = (Tensor([1, 2]).tracked(), Tensor([3, 4]).tracked())
+    (a + b).sum.backward()
+    try #require(a.gradient).scaleInPlace(by: 5)
+    #expect(b.gradient?.floats == [1, 1])
+  }
+
+  /// Zeros in their place would look like an answer.
+  @Test func rowsWhoseSquaresOverflowHaveNoNorm() {
+    let (x, ones) = (Tensor([1e30 as Float, -1e30], shape: [1, 2]), Tensor([1 as Float, 1], shape: [2]))
+    for y in [x.rmsNorm(ones, eps: 1e-6), x.layerNorm(ones, ones, eps: 1e-6)] {
+      #expect(y.floats.allSatisfy { $0.isNaN })
+    }
+  }
+
   static let cases: [Case] = [
     Case(name: "add", shapes: [[3, 4], [3, 4]]) { $0[0] + $0[1] },
     Case(name: "subtract", shapes: [[3, 4], [3, 4]]) { $0[0] - $0[1] },

@@ -78,12 +78,12 @@ import Testing
     func rms(_ x: [Double]) -> Double {
       var (y, r) = (x, [0.0])
       rmsnorm_f64(&y, &r, x, w, 1e-5, 1, d)
-      return dot_f64(y, dy, d)
+      return zip(y, dy).reduce(0) { $0 + $1.0 * $1.1 }
     }
     func layer(_ x: [Double]) -> Double {
       var (y, m, r) = (x, [0.0], [0.0])
       layernorm_f64(&y, &m, &r, x, w, nil, 1e-5, 1, d)
-      return dot_f64(y, dy, d)
+      return zip(y, dy).reduce(0) { $0 + $1.0 * $1.1 }
     }
     var (y, m, r, dx) = (x, [0.0], [0.0], x)
     for isRMS in [true, false] {
@@ -140,6 +140,19 @@ import Testing
         #expect(abs(row.reduce(0, +) - (seen.isEmpty ? 0 : 1)) < 1e-5)
         for j in 0..<cols where !seen.contains(j) { #expect(a[i * cols + j] == 0 && dA[i * cols + j] == 0) }
       }
+    }
+  }
+
+  /// A model that has diverged must not look like one that pays no attention.
+  @Test(arguments: [1, 15, 16, 40], [Float.nan, -.infinity]) func softmaxKeepsWhatIsNoNumber(cols: Int, value: Float) {
+    let some = [UInt8](repeating: 0, count: cols - 1) + [1], none = [UInt8](repeating: 0, count: cols)
+    for (allowed, isNumber) in [(nil, false), (some, false), (none, true)] as [([UInt8]?, Bool)] {
+      let s = [Float](repeating: value, count: cols)
+      var (a, b, c) = (s, s, wide(s))
+      softmax_masked_f32(&a, 1, cols, nil, nil, 1, allowed)
+      softmax_masked_ref_f32(&b, 1, cols, nil, nil, 1, allowed)
+      softmax_masked_f64(&c, 1, cols, nil, nil, 1, allowed)
+      for last in [Double(a[cols - 1]), Double(b[cols - 1]), c[cols - 1]] { #expect(last.isNaN != isNumber) }
     }
   }
 

@@ -1,6 +1,13 @@
+import Synchronization
 import Testing
 
 @testable import Engine
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
 
 /// Products, stored weights, and decompositions against their definitions.
 @Suite struct LinearTests {
@@ -62,6 +69,33 @@ import Testing
     for (a, b) in zip(y, product(x, w)) { #expect(abs(a - b) < 1e-10) }
   }
 
+  /// Resuming on a machine with more cores, or fewer, goes on with the same numbers.
+  @Test(arguments: [(520, 70, 90), (70, 300, 90), (300, 200, 33), (129, 65, 90), (1, 1100, 700)])
+  func productsDoNotDependOnTheNumberOfThreads(_ m: Int, _ n: Int, _ k: Int) {
+    var random = Philox(key: 6)
+    let (a, b) = (random.normal([m, k], deviation: 1), random.normal([n, k], deviation: 1))
+    let products = [1, 2, 3, 7].map { threads in
+      let c = Tensor.zeros([m, n])
+      BLAS.multiply(.float32, m, n, k, a.operand, b.operand.transpose, into: c.address(), stride: n, threads: threads)
+      return c.floats
+    }
+    for other in products.dropFirst() { #expect(other == products[0]) }
+  }
+
+  @Test func eachUsesNoMoreThreadsThanItMay() {
+    let running = Mutex((now: 0, most: 0, calls: 0))
+    Threads.each(40, width: 2) { _ in
+      running.withLock {
+        $0.now += 1
+        $0.calls += 1
+        $0.most = max($0.most, $0.now)
+      }
+      usleep(200)
+      running.withLock { $0.now -= 1 }
+    }
+    running.withLock { #expect($0.calls == 40 && $0.most <= 2) }
+  }
+
   @Test func aValueThatIsSharedIsNotOverwritten() {
     let base = Tensor([1, 2], shape: [1, 2], .float64)
     let sum = Tensor([1], shape: [1, 1], .float64).linear(Tensor([10, 20], shape: [2, 1], .float64), scale: 1, addedTo: base)
@@ -99,11 +133,5 @@ import Testing
       let gram = q.transposed.multiplied(by: q).values
       for (a, b) in zip(gram, Tensor.identity(4, .float64).values) { #expect(abs(a - b) < 1e-12) }
     }
-  }
-
-  @Test func philoxIsThePublishedGenerator() {
-    // Random123's known answer for key 0, counter 0.
-    let block = Philox.block(key: 0, counter: 0)
-    #expect(block == (0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8))
   }
 }

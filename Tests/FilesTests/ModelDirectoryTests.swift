@@ -78,12 +78,12 @@ import Testing
     (
       #"{"a": "model-2.safetensors", "b": "model-3.safetensors"}"#,
       "model-3.safetensors: is named in model.safetensors.index.json but does not exist (1 of 2 shards missing); "
-        + "download the model's missing files"
+        + "copy or download the model's missing files"
     ),
     (
       #"{"a": "model-1.safetensors"}"#,
       "model-1.safetensors: has no tensor 'a', which model.safetensors.index.json says it holds; "
-        + "download index and shards again, from one revision"
+        + "copy or download index and shards again, from one revision"
     ),
   ])
   func refusesIndices(_ map: String, _ expected: String) throws {
@@ -108,7 +108,7 @@ import Testing
     #expect(opening() == "config.json:2:1: is not JSON (expected a key in quotes)")
     try scratch.put("config.json", "{}")
     let what = "DIR: has no model.safetensors and no model.safetensors.index.json"
-    #expect(opening() == what + "; download the model's weights")
+    #expect(opening() == what + "; copy or download the model's weights")
     try scratch.put("model.gguf", "")
     #expect(opening() == what + " (there is model.gguf); convert to safetensors")
     try scratch.put("pytorch_model.bin", "")

@@ -34,6 +34,18 @@ import Testing
     #expect(try TextFile.read(scratch["f"]) == "old")
   }
 
+  /// What is no file is not replaced by one.
+  @Test func pipesAreWrittenInto() throws {
+    let scratch = try Scratch()
+    try #require(mkfifo(scratch["pipe"], 0o600) == 0)
+    let reader = open(scratch["pipe"], O_RDWR)
+    defer { close(reader) }
+    try WholeFile.write("through", to: scratch["pipe"])
+    var bytes = [UInt8](repeating: 0, count: 16)
+    #expect(read(reader, &bytes, 16) == 7 && bytes.prefix(7).elementsEqual("through".utf8))
+    #expect(try scratch.names() == ["pipe"] && !Folder.isFile(scratch["pipe"]))
+  }
+
   @Test func namesWhatCannotBeCreated() throws {
     let scratch = try Scratch()
     func write(_ path: String) -> String? { message(scratch) { try WholeFile.write("x", to: path) } }
@@ -90,15 +102,59 @@ import Testing
 
   @Test func replacesOnlyWhenAsked() throws {
     let scratch = try Scratch()
-    try Folder.create(scratch["b/deep"])
-    try scratch.put("b/deep/old", "old")
+    try Folder.create(scratch["b"])
+    try scratch.put("b/old", "old")
     #expect(message(scratch) { _ = try AtomicDirectory(scratch["b"]) } == "b: exists already; choose another name or remove it")
-    let directory = try AtomicDirectory(scratch["b"], existing: .replace)
+    let directory = try AtomicDirectory(scratch["b"], existing: .replace, owns: { $0 == "old" || $0 == "x" })
     try WholeFile.write("new", to: directory.partial + "/x")
-    #expect(Folder.exists(scratch["b/deep/old"]))
+    #expect(Folder.exists(scratch["b/old"]))
     try directory.commit()
     #expect(try Folder.names(in: scratch["b"]) == ["x"])
     #expect(try scratch.names() == ["b"])
+  }
+
+  @Test func replacesNothingOfOthers() throws {
+    let scratch = try Scratch()
+    try Folder.create(scratch["b/sub"])
+    try scratch.put("b/notes.txt", "mine")
+    func refusal(_ path: String, _ inputs: [String] = []) -> String? {
+      message(scratch) {
+        _ = try AtomicDirectory(
+          scratch[path], existing: .replace, owns: { $0 == "x" || $0 == "sub" }, inputs: inputs.map { scratch[$0] })
+      }
+    }
+    func strange(_ name: String) -> String {
+      "b: is not replaced: it holds '\(name)', which is nothing that is written there; choose another name or remove it"
+    }
+    #expect(refusal("b") == strange("notes.txt"))
+    try Folder.remove(scratch["b/notes.txt"])
+    // A folder in it, whatever it is called.
+    #expect(refusal("b") == strange("sub"))
+    #expect(symlink("b", scratch["link"]) == 0)
+    #expect(refusal("b", ["link"]) == "b: is an input and is not replaced; write to another folder")
+    #expect(refusal("link", ["b/sub"]) == "link: contains an input and is not replaced (b/sub); write to another folder")
+    #expect(refusal("b", ["bb"]) == strange("sub"))
+    #expect(try scratch.names() == ["b", "link"])
+  }
+
+  @Test func linksStayAndAreFollowed() throws {
+    let scratch = try Scratch()
+    try Folder.create(scratch["far/real"])
+    try scratch.put("far/real/x", "old")
+    for (link, target) in [("link", "far/real"), ("dangling", "far/none")] {
+      #expect(symlink(target, scratch[link]) == 0)
+      let directory = try AtomicDirectory(scratch[link], existing: .replace, owns: { $0 == "x" })
+      try WholeFile.write("new", to: directory.partial + "/x")
+      try directory.commit()
+      #expect(try TextFile.read(scratch[target + "/x"]) == "new")
+    }
+    #expect(symlink("far/real/x", scratch["file"]) == 0 && symlink("none", scratch["nothing"]) == 0)
+    try WholeFile.write("newer", to: scratch["file"])
+    try WholeFile.write("first", to: scratch["nothing"])
+    #expect(try TextFile.read(scratch["far/real/x"]) == "newer" && TextFile.read(scratch["none"]) == "first")
+    #expect(try scratch.names() == ["dangling", "far", "file", "link", "none", "nothing"])
+    #expect(try Folder.names(in: scratch["far"]) == ["none", "real"])
+    for link in ["dangling", "file", "link", "nothing"] { #expect(Folder.followed(scratch[link]) != scratch[link]) }
   }
 
   @Test func refusesWhatCameMeanwhile() throws {
@@ -118,7 +174,9 @@ import Testing
       #expect(message(scratch) { _ = try AtomicDirectory(path) }?.hasSuffix(": names no new folder") == true)
     }
     #expect(message(scratch) { _ = try AtomicDirectory(scratch["file"]) } == "file: is a file; a folder is to be written there")
-    #expect(message(scratch) { _ = try AtomicDirectory(scratch["file/b"]) } == "file: cannot be created (File exists)")
+    #expect(
+      message(scratch) { _ = try AtomicDirectory(scratch["file/b"]) }
+        == "file: is no folder (there is a file of that name); choose another folder")
   }
 
   @Test func removesLinksWithoutFollowingThem() throws {

@@ -16,6 +16,16 @@ import Testing
     for failure in law.check(conformance) { Issue.record("\(failure)") }
   }
 
+  @Test(arguments: ["gaussian", "random", "orthogonal"], [Law.axes, .layout, .start, .seed, .order, .learning, .resume, .files])
+  func otherStartsUphold(_ start: String, _ law: Law) throws {
+    var conformance = try conformance()
+    conformance.axes.initialization = start
+    conformance.cases = [["rank": .int(4), "alpha": .int(4), "init": .string(start)]]
+    // Both factors of `random` are far from zero: it is for tests.
+    conformance.startBound = 2
+    for failure in law.check(conformance) { Issue.record("\(failure)") }
+  }
+
   /// r·(in + out) a site, and out more where B has a bias.
   private func conformance() throws -> MethodConformance {
     var conformance = MethodConformance(

@@ -98,6 +98,17 @@ struct LoRAStartTests {
     }
   }
 
+  @Test func refusesPatternsThatAreNone() throws {
+    let given: [String: OptionValue] = ["alpha_pattern": .map(["layers.(0": .int(4)])]
+    let options = try Options(given, checkedBy: LowRank.options)
+    let error = #expect(throws: Refusal.self) { try LowRank(options) }
+    #expect(error?.description.contains("alpha_pattern: `layers.(0` is no regular expression") == true)
+    let patterns = SitePatterns(["layers.[01].q": 2, "v": 3])
+    #expect(patterns[sites[0].id] == 2)
+    #expect(patterns[sites[1].id] == 3)
+    #expect(patterns[SiteID("layers.2.q")] == nil && patterns[SiteID("layers.2.kv")] == nil)
+  }
+
   @Test func refusesProjectionsWithoutFactors() throws {
     let method = Assembly(
       projection: NoProjection(), initialization: try Self.strategy(.string("kaiming")), trainable: TrainableSubset(roles: []))

@@ -38,6 +38,25 @@ struct LowRankTests {
     #expect(patterned.scale(at: site) == 2)
   }
 
+  @Test func patternsMatchAsExpressionsDo() {
+    let paths = ["model.layers.1.q_proj", "model.layers.11.q_proj", "1.q_proj", "model.layers.1.k_proj", "layers_1.q_proj"]
+    for pattern in [
+      "q_proj", "1.q_proj", "layers.1.q_proj", "layers.1", "_proj", "layers.[0-9].*", ".*q_proj", "layers.1|q_proj",
+    ] {
+      guard let regex = try? Regex("(.*\\.)?(\(pattern))") else { continue }
+      let table = SitePatterns([pattern: 2])
+      for path in paths {
+        for _ in 0..<2 { #expect((table[SiteID(path)] == 2) == (path.wholeMatch(of: regex) != nil), "\(pattern) at \(path)") }
+      }
+    }
+  }
+
+  @Test func patternsThatMatchNothingAreRefused() {
+    let misspelt = LowRank(rank: 4, alpha: 4, alphaPattern: SitePatterns(["site": 2, "sight": 3]))
+    let error = #expect(throws: Refusal.self) { try misspelt.layout(of: [site]) }
+    #expect(error?.reason == "alpha_pattern: 'sight' matches no adapted site")
+  }
+
   @Test func counts() throws {
     let square = Site(id: SiteID("square"), outputs: 4096, inputs: 4096)
     let layout = try LowRank(rank: 8, alpha: 8).layout(of: [square])

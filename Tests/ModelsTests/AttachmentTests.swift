@@ -53,6 +53,32 @@ private struct Shift: Projection {
     #expect(Array(IteratorSequence(plain.makeIterator())) != Array(expected[3...]))
   }
 
+  /// Layers below the lowest adapted site keep nothing for the way back.
+  @Test func whatLiesBelowTheLowestSiteIsForgotten() throws {
+    let scratch = try Scratch()
+    try scratch.put(
+      "config.json",
+      """
+      {"model_type": "llama", "vocab_size": 16, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 8,
+       "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 256}
+      """)
+    let model = try ModelLoader.fresh(config: scratch.path, seed: 1)
+    let method = Assembly(
+      projection: Shift(looksAtText: false), initialization: FillStart(), trainable: TrainableSubset(roles: ["bias"]))
+    let ids = (0..<256).map { Int32($0 % 16) }
+    func peak(adapting layer: Int) throws -> Int {
+      let sites = model.sites.filter { $0.layer == layer }
+      let layout = try Adapter.layout(method, over: sites)
+      let adapter = try Adapter(method, sites: sites, layout: layout, tensors: layout.filled(Moment(seed: 1)))
+      let leaves = Tensors(adapter.tensors.values.mapValues { $0.tracked() })
+      let pass = Pass(now: Moment(), rows: RowLayout(lengths: [256]), sites: sites)
+      let run = ModelRun(pass: pass, attachment: PEFTKernel.Attachment(adapter, stored: leaves, Moment()))
+      return MemoryMeter.measure { model.loss(ids, labels: ids, scale: 1, run) }.peak
+    }
+    let (last, first) = (try peak(adapting: 7), try peak(adapting: 0))
+    #expect(3 * last < first, "\(last) bytes with an adapter at the top, \(first) with one at the bottom")
+  }
+
   /// Every site is reached, the head too, and only what is attached learns.
   @Test(arguments: Fixture.all) func everySiteLearns(_ fixture: Fixture) throws {
     let (model, reference) = (try fixture.model(), try Reference(fixture))

@@ -67,6 +67,13 @@ import Testing
     #expect(scratch.refusal() == "config.json: " + refused.message)
   }
 
+  @Test func aDrawnModelMustFitTheMachine() throws {
+    let scratch = try Scratch()
+    try scratch.put("config.json", "{\"model_type\": \"llama\", \"hidden_size\": 2147483646, \"num_attention_heads\": 1}")
+    let error = #expect(throws: FileError.self) { try ModelLoader.fresh(config: scratch.path, seed: 0) }
+    #expect(error?.what == "describes a model that does not fit this machine" && error?.kind == .badData)
+  }
+
   @Test func tensorsAreRefusedByName() throws {
     let (scratch, config) = (try Scratch(), try Fixture.llama.config)
     let file = try Fixture.llama.weights

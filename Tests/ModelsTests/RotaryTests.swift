@@ -44,9 +44,11 @@ import Testing
     let fields = "\"factor\": 32, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192"
     #expect(try settings("\"rope_parameters\": {\"rope_type\": \"llama3\", \"rope_theta\": 5e5, \(fields)}") == llama3)
     #expect(try settings("\"rope_theta\": 500000, \"rope_scaling\": {\"rope_type\": \"llama3\", \(fields)}") == llama3)
-    #expect(
-      try settings("\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}")
-        == RotarySettings(theta: 10_000, width: 64, scaling: .linear(factor: 2)))
+    for type in ["\"type\": \"linear\"", "\"rope_type\": null, \"type\": \"linear\""] {
+      #expect(
+        try settings("\"rope_scaling\": {\(type), \"factor\": 2}")
+          == RotarySettings(theta: 10_000, width: 64, scaling: .linear(factor: 2)))
+    }
     #expect(try settings("") == RotarySettings(theta: 10_000, width: 64, scaling: .none))
   }
 

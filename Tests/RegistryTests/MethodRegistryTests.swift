@@ -46,6 +46,10 @@ import Testing
     #expect(
       try registry.entry("pair", overriding: ["init": .map(["gamma": .int(2)])]).initialization.options["gamma"] == .double(2))
     #expect(try registry.entry("pair", overriding: [:]) == registry.entry(named: "pair"))
+    // Another projection is no longer what PEFT's files call this one.
+    let typed = try registry.overriding(registry.entry(named: "pair"), ["peft_type": .string("LORA")])
+    #expect(try registry.overriding(typed, ["projection": .map(["use": .string("pair"), "rank": .int(2)])]).peftType == "LORA")
+    #expect(try registry.overriding(typed, ["projection": .string("none")]).peftType == nil)
   }
 
   @Test(
@@ -53,7 +57,7 @@ import Testing
       (["nope": OptionValue.int(1)], "unknown key `nope`; known: "),
       (["gamma": .int(1)], "`gamma` is an option of projection and init; write `projection: {gamma: …}` or `init: {gamma: …}`"),
       (["rank": .int(1), "r": .int(2)], "`rank` is given twice, once as `rank`"),
-      (["alpha": .double(.nan)], "`alpha` is the string 'nan', but must be a number in (0.0, 1000000.0]"),
+      (["alpha": .double(.nan)], "`alpha` is the number .nan, but must be a number in (0.0, 1000000.0]"),
       (["rank": .string("2")], "`rank` is the string '2', but must be an integer from 1 to 1024"),
       (["rank": .int(1), "bias": .bool(true)], "pair: a bias needs a rank above 1"),
     ] as [([String: OptionValue], String)])

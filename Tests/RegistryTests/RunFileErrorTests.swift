@@ -1,3 +1,4 @@
+import Files
 import PEFTKernel
 import Registry
 import Testing
@@ -88,7 +89,35 @@ import Testing
         ])
   }
 
+  @Test func whatDoesNotBelongInAListIsNamed() throws {
+    #expect(
+      try errors(adding: "optimizer: { betas: [0.9, much, .nan] }") == [
+        "run.yaml:6:27: `optimizer.betas[1]` is the string 'much', but must be a number",
+        "run.yaml:6:33: `optimizer.betas[2]` is the number .nan, but must be a number",
+      ])
+    #expect(
+      try errors(adding: "layers_to_transform: [0, -1, two]") == [
+        "run.yaml:6:26: `layers_to_transform[1]` is the integer -1, but must be a layer's index",
+        "run.yaml:6:30: `layers_to_transform[2]` is the string 'two', but must be a layer's index",
+      ])
+    #expect(
+      try errors(adding: "target_modules: [3]")
+        == ["run.yaml:6:18: `target_modules[0]` is the integer 3, but must be a string"])
+    #expect(
+      try errors(adding: "samples: { prompts: [a, 3] }")
+        == ["run.yaml:6:25: `samples.prompts[1]` is the integer 3, but must be a string"])
+    #expect(
+      try errors(method: "{ use: pair, trainable: [3] }")
+        == ["run.yaml:2:34: `method.trainable[0]` is the integer 3, but must be a string"])
+    #expect(
+      try errors(method: "{ use: pair, trainable: [] }")
+        == ["run.yaml:2:33: `method.trainable` is an empty list, but must be a list of strings"])
+  }
+
   @Test func outOfRange() throws {
+    #expect(
+      try errors(adding: "clip_grad_norm: .nan")
+        == ["run.yaml:6:17: `clip_grad_norm` is the number .nan, but must be a number above 0.0"])
     #expect(
       try errors(adding: "gradient_accumulation: 0")
         == ["run.yaml:6:24: `gradient_accumulation` is the integer 0, but must be an integer from 1 to 65536"])
@@ -98,7 +127,7 @@ import Testing
       ])
     #expect(
       try errors(adding: "optimizer: { lr: -1 }")
-        == ["run.yaml:6:18: `optimizer.lr` is the integer -1, but must be a number in [0.0, 1000.0]"])
+        == ["run.yaml:6:18: `optimizer.lr` is the integer -1, but must be a number of at least 0.0"])
     #expect(
       try errors(adding: "optimizer: { weight_decay: 2 }")
         == ["run.yaml:6:28: `optimizer.weight_decay` is the integer 2, but must be a number in [0.0, 1.0]"])
@@ -164,6 +193,13 @@ import Testing
       try scratch.errors(RunFileTests.minimal.replacing("train.jsonl }", with: "train.jsonl, tokens: tokens.bin }"))
         == ["run.yaml:3:37: `data.train` and `data.tokens` exclude one another; give one"])
     #expect(
+      try scratch.errors(
+        RunFileTests.minimal.replacing("train: train.jsonl }", with: "tokens: tokens.bin, packing: true, max_seq_len: 8 }"))
+        == [
+          "run.yaml:3:38: `data.packing` cannot stand beside `data.tokens`, which is learned as it stands, in order",
+          "run.yaml:3:57: `data.max_seq_len` cannot stand beside `data.tokens`, which is learned as it stands, in order",
+        ])
+    #expect(
       try scratch.errors(RunFileTests.minimal.replacing("pair", with: "full") + "target_modules: [q_proj]")
         == ["run.yaml:6:17: `target_modules` says nothing here: `full` has no adapter, it trains the whole base"])
     #expect(
@@ -197,6 +233,10 @@ import Testing
     #expect(error?.issues.map(\.line) == [3])
     let both = #expect(throws: ConfigurationErrors.self) { try scratch.run(text + "sed: 1") }
     #expect(both?.kind == .configuration)
+    let damaged = #expect(throws: ConfigurationErrors.self) {
+      try scratch.run(RunFileTests.minimal) { path, _ in throw FileError(.badData, path, "is cut short") }
+    }
+    #expect(damaged?.kind == .badData)
     #expect(
       try scratch.errors(RunFileTests.minimal.replacing("base_model: model", with: "base_model: train.jsonl"))
         == ["run.yaml:1:13: base_model: train.jsonl: is no folder; relative paths start at this file's folder"])
@@ -237,6 +277,6 @@ import Testing
   @Test func aModelThatCannotBeRead() throws {
     #expect(
       try scratch.errors(RunFileTests.minimal, sites: { _, _ throws in throw Refusal("no config.json") })
-        == ["run.yaml:1:13: `base_model`: no config.json"])
+        == ["run.yaml:1:13: base_model: no config.json"])
   }
 }

@@ -59,7 +59,7 @@ import Testing
       base_model: model
       from_scratch: true
       method: full
-      data: { tokens: tokens.bin, packing: true, max_seq_len: 32 }
+      data: { train: train.jsonl, packing: true, max_seq_len: 32 }
       optimizer: { name: adamw, lr: 5e-3, weight_decay: 0.0, schedule: constant }
       steps: 10
       batch_size: 2
@@ -143,7 +143,14 @@ import Testing
     """
     base_model: model
     method: full
-    data: { tokens: tokens.bin }
+    data: { tokens: tokens.bin, shuffle: false, loss_on: all }
+    epochs: 2
+    output_dir: out
+    """,
+    """
+    base_model: model
+    method: full
+    data: { tokens: tokens.bin, valid: valid.jsonl, max_seq_len: 32 }
     epochs: 2
     output_dir: out
     """,

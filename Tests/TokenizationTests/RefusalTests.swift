@@ -124,11 +124,8 @@ import Testing
 
   @Test func templates() {
     func template(_ single: JSON) -> String {
-      message(
-        (
-          "post_processor",
-          ["type": "TemplateProcessing", "single": single, "special_tokens": ["<s>": ["id": "<s>", "ids": [-4]]]]
-        ))
+      let special: JSON = ["<s>": ["id": "<s>", "ids": [-4]], "<e>": ["id": "<e>", "ids": [2, 3]]]
+      return message(("post_processor", ["type": "TemplateProcessing", "single": single, "special_tokens": special]))
     }
     #expect(template([["Sequence": ["id": "A", "type_id": 0]]]) == "accepted")
     #expect(
@@ -138,6 +135,8 @@ import Testing
         == "post_processor.single[0].SpecialToken.id: \"</s>\" is not among the special tokens")
     #expect(
       template([["SpecialToken": ["id": "<s>"]]]) == "post_processor.special_tokens.<s>.ids[0]: -4 is no token id")
+    #expect(
+      template([["SpecialToken": ["id": "<e>"]]]) == "post_processor.special_tokens.<e>.ids[1]: 3 is the id of no token")
     #expect(
       template([["Sequence": ["id": "A"]], ["Sequence": ["id": "A"]]])
         == "post_processor.single[1]: the text twice is not supported")

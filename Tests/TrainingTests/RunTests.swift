@@ -65,6 +65,129 @@ import Testing
     #expect(losses[0] == losses[1] && losses[0].count == 6)
   }
 
+  static let run = """
+    base_model: \(model)
+    method: lora
+    data: { tokens: \(tokens) }
+    batch_size: 2
+    """
+
+  @Test func anEarlierRunsCheckpointsAreNotTakenForThisOnes() async throws {
+    let scratch = try Scratch()
+    _ = try await TrainingRun(session(Self.run + "\nsteps: 4", scratch, "a")).run()
+    let text = Self.run + "\nsteps: 3\nsave_every: 1"
+    let again = try session(text, scratch, "a")
+    let refusal = await #expect(throws: OccupiedFolder.self) { try await TrainingRun(again).run() }
+    #expect(refusal?.isResumable == false)
+    let stopped = try await Task {
+      try await TrainingRun(again, overwrites: true).run { event in
+        if case .step(let report, _) = event, report.step == 1 { withUnsafeCurrentTask { $0?.cancel() } }
+      }
+    }.value
+    #expect(stopped.end == .stopped && stopped.steps == 1)
+    #expect(try Checkpoint.newest(in: scratch.path + "/a")?.hasSuffix("/step-00000001") == true)
+    #expect(try await TrainingRun(again, resumes: true).run().steps == 3)
+  }
+
+  @Test func stoppingBehindTheLastStepIsStopping() async throws {
+    let scratch = try Scratch()
+    let text = Self.run.replacing("data: { tokens: ", with: "data: { valid: \(Self.tokens), tokens: ") + "\nsteps: 1"
+    let session = try session(text, scratch, "a")
+    let stopped = try await Task {
+      try await TrainingRun(session).run { event in
+        if case .step = event { withUnsafeCurrentTask { $0?.cancel() } }
+      }
+    }.value
+    #expect(stopped.end == .stopped && stopped.steps == 1 && stopped.adapterPath != nil)
+    let log = try TextFile.read(scratch.path + "/a/metrics.jsonl")
+    let resumed = try await TrainingRun(session, resumes: true).run()
+    #expect(resumed.end == .finished && resumed.adapterPath != nil)
+    #expect(resumed.after?.loss == stopped.after?.loss && resumed.after != nil)
+    #expect(try TextFile.read(scratch.path + "/a/metrics.jsonl") == log)
+  }
+
+  @Test func otherDataOrAnotherBaseIsNotGoneOnWith() async throws {
+    let scratch = try Scratch()
+    _ = try await TrainingRun(session(Self.run + "\nsteps: 1", scratch, "a")).run()
+    func refusal(_ text: String) async throws -> String? {
+      let session = try session(text + "\nsteps: 2", scratch, "a")
+      let error = await #expect(throws: Refusal.self) { try await TrainingRun(session, resumes: true).run() }
+      return error?.reason
+    }
+    let checkpoint = "the checkpoint \(scratch.path)/a/checkpoints/step-00000001 was made"
+    let other = ParityTests.runs + "/gpt2-tiny/lora/batches.safetensors"
+    #expect(try await refusal(Self.run.replacing(Self.tokens, with: other)) == "the training data changed since \(checkpoint)")
+    let base = ParityTests.runs + "/llama-tiny/full/adapter_init"
+    let text = Self.run.replacing(Self.model, with: base)
+    if try ModelDirectory(base).digest() != ModelDirectory(Self.model).digest() {
+      #expect(try await refusal(text) == "the base model changed since \(checkpoint)")
+    }
+    // More steps of the same are welcome.
+    #expect(try await TrainingRun(session(Self.run + "\nsteps: 2", scratch, "a"), resumes: true).run().steps == 2)
+  }
+
+  @Test func aLossThatIsNoNumberNamesTensorAndStep() throws {
+    let scratch = try Scratch()
+    let session = try session(Self.run + "\nsteps: 3", scratch, "a")
+    let trainer = try session.trainer(for: session.startedAdapter())
+    _ = try trainer.takeStep()
+    let parameter = try #require(trainer.parameters.last)
+    parameter.value.scaleInPlace(by: .infinity)
+    let error = #expect(throws: TrainingError.self) { try trainer.takeStep() }
+    #expect(error?.step == 2)
+    let reason = "\(parameter.name) is no longer finite; lower the learning rate (\(trainer.peakRate))"
+    #expect(error?.message.hasPrefix("the loss is ") == true && error?.message.hasSuffix("; " + reason) == true)
+    let evaluation = #expect(throws: TrainingError.self) { try trainer.evaluate(session.training) }
+    #expect(evaluation?.step == 1 && evaluation?.message.hasPrefix("the evaluation loss is ") == true)
+  }
+
+  @Test func epochsThatCannotBeCountedAreRefused() throws {
+    let scratch = try Scratch()
+    #expect(throws: ConfigurationErrors.self) { try session(Self.run + "\nepochs: \(Int.max)", scratch, "a") }
+  }
+
+  @Test func tokenRunsAreEvaluatedToo() async throws {
+    let scratch = try Scratch()
+    let text = Self.run.replacing("data: { tokens: ", with: "data: { valid: \(Self.tokens), tokens: ") + "\nsteps: 1"
+    let outcome = try await TrainingRun(session(text, scratch, "a")).run()
+    #expect(outcome.before != nil && outcome.after != nil)
+  }
+
+  /// A damaged checkpoint is named, and the older one that could be used.
+  @Test func damagedCheckpointsAreNamed() async throws {
+    let scratch = try Scratch()
+    let run = try session(
+      """
+      base_model: \(Self.model)
+      method: lora
+      data: { tokens: \(Self.tokens) }
+      steps: 4
+      save_every: 2
+      batch_size: 2
+      """, scratch, "run")
+    _ = try await TrainingRun(run).run()
+    let folder = scratch.path + "/run/checkpoints"
+    func refusal() async -> String {
+      do { _ = try await TrainingRun(run, resumes: true).run() } catch {
+        return "\(error)".replacing(folder + "/", with: "")
+      }
+      return "nothing was thrown"
+    }
+    let state = folder + "/step-00000004/state.safetensors"
+    let bytes = try MappedFile(state).withBytes { Array($0) }
+    try WholeFile.write(Array(bytes.dropLast(8)), to: state)
+    let damaged = await refusal()
+    #expect(
+      damaged.hasPrefix("step-00000004/state.safetensors: the checkpoint step-00000004 is damaged: tensor '"), "\(damaged)")
+    #expect(damaged.hasSuffix("; step-00000002 is kept: remove step-00000004 to resume from it"), "\(damaged)")
+    try Folder.remove(folder + "/step-00000004/state.json")
+    try Folder.remove(folder + "/step-00000002")
+    #expect(
+      await refusal()
+        == "step-00000004/state.json: the checkpoint step-00000004 is damaged: cannot be read "
+        + "(No such file or directory); no older one is kept: remove step-00000004 and start the run anew")
+  }
+
   @Test func accumulationDoesNotChangeAStep() throws {
     var random = Philox(key: 1)
     let examples = (0..<8).map { index in
@@ -119,6 +242,7 @@ import Testing
     ("{\"prompt\": \"a\"}\n", "data.jsonl:1: a row with \"prompt\" needs \"completion\""),
     ("\n\n[1]\n", "data.jsonl:3: a row must be an object, such as {\"text\": \"…\"}"),
     ("{\"question\": \"a\"}\n", "data.jsonl:1: a row needs \"prompt\" and \"completion\", or \"text\"; it has \"question\""),
+    ("{\"\\u001b[2J\": 1}\n", "data.jsonl:1: a row needs \"prompt\" and \"completion\", or \"text\"; it has \"\\u{1b}[2J\""),
     ("", "data.jsonl: the file has no rows; give one JSON object a line"),
   ])
   func badRowsAreNamed(_ text: String, _ message: String) throws {

@@ -40,6 +40,18 @@ private func factors(_ prepared: Tensors) -> [Double] {
     #expect(saved.allSatisfy { $0.keep == .stored })
   }
 
+  @Test func lengthsThatFitBadlyAreNoted() throws {
+    func notes(_ projection: OneVector) throws -> [String] {
+      try NearStart().start(projection.layout(of: sites), sites, projection, Evidence(weight: { _ in .zeros([1, 1]) }), Moment())
+        .notes
+    }
+    #expect(try notes(OneVector(rank: 3)).isEmpty)
+    #expect(try notes(OneVector(rank: 3, length: 3)).isEmpty)
+    #expect(try notes(OneVector(rank: 3, length: 2)).first?.contains("more than 64 each") == true)
+    #expect(try notes(OneVector(rank: 3, length: 172)).first?.contains("the rest is unused") == true)
+    #expect(throws: Refusal.self) { try OneVector(rank: 8).layout(of: sites) }
+  }
+
   @Test(arguments: IndexGenerator.allCases, [1, 7, 31, 171, 200])
   func balancesTheIndex(_ generator: IndexGenerator, length: Int) throws {
     let list = index(try start(OneVector(rank: 3, length: length, generator: generator)).tensors)

@@ -14,7 +14,7 @@ import YAML
   @Test(arguments: [
     ("1", YAMLScalar.int(1)), ("+3", .int(3)), ("-3", .int(-3)), ("007", .int(7)), ("1e-4", .double(1e-4)),
     ("1E5", .double(1e5)), (".5", .double(0.5)), ("5.", .double(5)), ("-.5e+1", .double(-5)), ("1_000", .string("1_000")),
-    ("0x1F", .string("0x1F")), ("1e999", .string("1e999")), ("nan", .string("nan")), (".nan", .string(".nan")),
+    ("0x1F", .string("0x1F")), ("1e999", .string("1e999")), ("nan", .string("nan")),
     ("inf", .string("inf")), ("-.inf", .double(-.infinity)), (".", .string(".")), ("e5", .string("e5")), ("1e", .string("1e")),
     ("99999999999999999999", .double(1e20)), ("true", .bool(true)), ("FALSE", .bool(false)), ("tRue", .string("tRue")),
     ("yes", .string("yes")), ("off", .string("off")), ("null", .null), ("~", .null), ("1.2.3", .string("1.2.3")),
@@ -72,12 +72,19 @@ import YAML
     ("a: !!python/object x\n", "f:1:4: the tag 'tag:yaml.org,2002:python/object' is not known"),
     ("a: !!int 5\n", "f:1:4: the tag 'tag:yaml.org,2002:int' is not known"),
     ("a: [1, 2\n", "f:2:1: did not find expected ',' or ']' (while parsing a flow sequence from 1:4)"),
-    ("a: 1\n\tb: 2\n", "f:2:1: found a tab character that violates indentation (while scanning a plain scalar from 1:4)"),
+    ("a: 1\n\tb: 2\n", "f:2:1: a tab stands here; YAML is indented with spaces"),
+    ("a:\n\t- 1\n", "f:2:1: a tab stands here; YAML is indented with spaces"),
     ("a: b: c\n", "f:1:5: mapping values are not allowed in this context"),
   ])
   func refuses(_ text: String, _ message: String) {
     let error = #expect(throws: YAMLError.self) { try YAMLNode.parse(text, file: "f") }
     #expect(error?.description == message)
+  }
+
+  @Test(arguments: [".nan", ".NaN", ".NAN"])
+  func whatIsNoNumberIsOneStill(_ text: String) throws {
+    let node = try #require(YAMLNode.parse("k: \(text)\n", file: "f")["k"])
+    #expect(node.asDouble?.isNaN == true && node.asInt == nil && node.summary == "the number \(text)")
   }
 
   @Test func refusesBytesThatAreNoText() {

@@ -34,16 +34,12 @@ void f32_to_f16(uint16_t *y, const float *x, size_t n);
 void f32_to_f64(double *y, const float *x, size_t n);
 void f64_to_f32(float *y, const double *x, size_t n);
 
-// y[t,:] = table[ids[t],:] from a half-precision table (embed_f32 / embed_f64 take a full one).
-void embed_bf16(float *y, const uint16_t *table, const int32_t *ids, size_t rows, size_t cols);
-void embed_f16(float *y, const uint16_t *table, const int32_t *ids, size_t rows, size_t cols);
-
 // y[o] = W[o,:] . x for row_begin <= o < row_end, W half precision, sums in float (see gemv_f32).
 void gemv_bf16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
 void gemv_f16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
 
-// ---- random.c: one Philox4x32-10 block.
-void philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
+// ---- random.c: the four words of one Philox4x32-10 block; the counter is (block, stream), 64 bits each.
+void philox_block(uint64_t key, uint64_t stream, uint64_t block, uint32_t out[4]);
 
 // ---- cpu.c: whether the CPU has the AVX-512 subsets that OpenBLAS's SkylakeX kernels use.
 int cpu_has_avx512(void);

@@ -4,18 +4,15 @@
 void CK_FN(add)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(sub)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(mul)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
-void CK_FN(add_acc)(CK_T *y, const CK_T *x, size_t n);
 void CK_FN(mul_acc)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(axpy)(CK_T *y, CK_T alpha, const CK_T *x, size_t n);   // y += alpha x
 void CK_FN(scale)(CK_T *y, CK_T alpha, const CK_T *x, size_t n);  // y = alpha x
-void CK_FN(fill)(CK_T *y, CK_T value, size_t n);
 void CK_FN(add_row)(CK_T *y, const CK_T *x, const CK_T *row, size_t rows, size_t cols);
 void CK_FN(mul_row)(CK_T *y, const CK_T *x, const CK_T *row, size_t rows, size_t cols);
 void CK_FN(mul_col)(CK_T *y, const CK_T *x, const CK_T *col, size_t rows, size_t cols);  // y[t,:] = x[t,:] col[t]
 void CK_FN(col_sum_acc)(CK_T *out, const CK_T *x, size_t rows, size_t cols);             // out[cols]
 void CK_FN(row_dot)(CK_T *out, const CK_T *a, const CK_T *b, size_t rows, size_t cols);  // out[rows]
 double CK_FN(sum)(const CK_T *x, size_t n);
-double CK_FN(dot)(const CK_T *a, const CK_T *b, size_t n);
 double CK_FN(sum_squares)(const CK_T *x, size_t n);
 CK_T CK_FN(max_abs)(const CK_T *x, size_t n);  // 0 when n is 0; NaN elements are skipped
 int CK_FN(all_finite)(const CK_T *x, size_t n);
@@ -55,7 +52,7 @@ void CK_FN(layernorm_weight_grad_acc)(CK_T *dw, CK_T *db, const CK_T *x, const C
 // ---- softmax.c: in place, softmax(scale s) over the columns a row sees; all others become 0.
 // Row i of the causal form sees columns j <= first_query_position + i; of the masked form lo[i] <= j < hi[i]
 // (NULL lo: 0; NULL hi: cols; both lie in 0...cols). A column whose allowed byte is 0 is seen by no row (NULL: all are allowed).
-// A row that sees nothing becomes 0.
+// A row that sees nothing becomes 0; one that sees NaN, or nothing but -inf, becomes NaN where it sees anything.
 void CK_FN(softmax_causal)(CK_T *scores, size_t rows, size_t cols, size_t first_query_position, CK_T scale,
                            const uint8_t *allowed);
 void CK_FN(softmax_masked)(CK_T *scores, size_t rows, size_t cols, const int32_t *lo, const int32_t *hi, CK_T scale,
@@ -90,12 +87,9 @@ void CK_FN(cross_entropy_rows)(double *nll, const CK_T *logits, const int32_t *l
 void CK_FN(adamw)(CK_T *param, const CK_T *grad, CK_T *m, CK_T *v, double lr, double beta1, double beta2, double eps,
                   double weight_decay, double bias_correction1, double bias_correction2, size_t n);
 
-// ---- random.c: element first + i of the endless sequence (key, stream) goes to y[i], however a caller splits it.
-void CK_FN(uniform)(CK_T *y, uint64_t key, uint64_t stream, uint64_t first, size_t n);  // [0,1): 24 or 53 bits
-void CK_FN(normal)(CK_T *y, uint64_t key, uint64_t stream, uint64_t first, size_t n);   // the same in every type
+// ---- random.c: element y[i] follows word first + i of the endless sequence (key, stream), however a caller splits it.
 // y = keep ? x / (1 - p) : 0 with the same mask in every type; applied to dy it is the backward.
 void CK_FN(dropout)(CK_T *y, const CK_T *x, double p, uint64_t key, uint64_t stream, uint64_t first, size_t n);
-void CK_FN(dropout_acc)(CK_T *y, const CK_T *x, double p, uint64_t key, uint64_t stream, uint64_t first, size_t n);
 
 // ---- gather.c: indices are trusted. Outputs may not overlap inputs.
 void CK_FN(gather_scaled)(CK_T *y, const CK_T *theta, const int32_t *idx, const CK_T *norms, size_t n);

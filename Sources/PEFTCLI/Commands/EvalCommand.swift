@@ -40,7 +40,13 @@ struct EvalCommand: Subcommand {
   func run(_ call: Invocation) async throws -> ExitStatus {
     let attached = try model.open(call)
     let examples = try examples(for: attached.model, call)
-    let result = Evaluation.of(attached.model, adapter: attached.adapter, examples, tokensPerBatch: batchTokens)
+    let console = call.console
+    let result = Evaluation.of(attached.model, adapter: attached.adapter, examples, tokensPerBatch: batchTokens) { done in
+      guard console.isTerminal else { return }
+      let bar = ProgressBar(label: "examples", step: done, steps: examples.count)
+      console.draw(bar.text(width: console.width, isUnicode: ProgressBar.isUnicode))
+    }
+    console.draw("")
     if json {
       let report: JSON = [
         "loss": .double(result.loss), "perplexity": .double(result.perplexity), "tokens": .int(result.tokens),
@@ -52,7 +58,7 @@ struct EvalCommand: Subcommand {
       call.console.print("perplexity  \(Format.significant(result.perplexity, 6))")
       call.console.print("tokens      \(Format.grouped(result.tokens)) in \(Format.grouped(examples.count)) examples")
     }
-    guard result.loss.isFinite else { throw Failure(.failed, "the loss is \(result.loss)") }
+    guard result.loss.isFinite else { throw Failure(.failed, "the loss is \(Format.plain(result.loss))") }
     return .ok
   }
 
@@ -60,6 +66,11 @@ struct EvalCommand: Subcommand {
     let limit = min(maxLength ?? model.maximumPositions, model.maximumPositions)
     if data.hasSuffix(".safetensors") {
       let examples = try TokenFile.read(data, vocabulary: model.vocabularySize).examples
+      if maxLength == nil, let long = examples.first(where: { $0.ids.count > limit }) {
+        throw FileError(
+          .badData, data, "holds sequences of \(long.ids.count) ids, but the model has \(limit) positions",
+          remedy: "cut them with --max-length \(limit)")
+      }
       return examples.map { Example(ids: Array($0.ids.prefix(limit)), learnedFrom: $0.learnedFrom) }
     }
     let tokenizer = try RunSession.tokenizer(of: model)

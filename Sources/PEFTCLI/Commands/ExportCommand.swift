@@ -20,7 +20,7 @@ struct ExportCommand: Subcommand {
   @Option(help: "The largest rank; default: whatever is exact.")
   var rank: Int?
 
-  @Flag(help: "Replace the folder if it exists.")
+  @Flag(help: "Replace the folder if it holds an adapter and nothing else.")
   var overwrite = false
 
   @Flag(help: "Print one JSON object.")
@@ -37,7 +37,7 @@ struct ExportCommand: Subcommand {
     let stored = try AdapterReader.read(adapter, for: base, registry: call.registry())
     for note in stored.notes { call.console.note("note: \(note)") }
     let report = try LoRAExport.write(
-      stored.adapter, of: base, rank: rank, existing: overwrite ? .replace : .refuse, to: out)
+      stored.adapter, of: base, rank: rank, existing: overwrite ? .replace : .refuse, inputs: [adapter], to: out)
     if json {
       let sites = report.sites.map { ["path": .string($0.path), "rank": .int($0.rank), "error": .double($0.error)] as JSON }
       call.console.print(

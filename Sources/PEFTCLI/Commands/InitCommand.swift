@@ -15,8 +15,11 @@ struct InitCommand: Subcommand {
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("The folder to write; default: adapter_init in the run's folder.", valueName: "folder"))
+    help: ArgumentHelp("The folder to write; default: adapter_init in the run's folder, which is replaced.", valueName: "folder"))
   var out: String?
+
+  @Flag(help: "Replace the folder if it holds an adapter and nothing else.")
+  var overwrite = false
 
   @Flag(help: "Print one JSON object.")
   var json = false
@@ -29,9 +32,13 @@ struct InitCommand: Subcommand {
     guard session.entry.hasAdapter else {
       throw Refusal("`\(session.entry.name)` has no adapter: it trains the base's own tensors")
     }
-    let adapter = try session.startedAdapter { call.console.note("note: \($0)") }
     let target = out ?? Folder.join(session.file.outputDir, "adapter_init")
-    try session.write(adapter, to: target)
+    let existing = overwrite || out == nil ? AtomicDirectory.Existing.replace : .refuse
+    try session.checkTarget(target, existing: existing)
+    let reporter = TrainingReporter(call.console, json ? .silent : call.console.isTerminal ? .bar : .lines)
+    let adapter = try session.startedAdapter { reporter.take(.gradients(batch: $0, of: $1)) }
+    for note in adapter.notes { call.console.note("note: \(note)") }
+    try session.write(adapter, existing: existing, to: target)
     let trainable = adapter.trainable.reduce(0) { $0 + $1.count }
     if json {
       let report: JSON = [

@@ -11,8 +11,10 @@ struct MergeCommand: Subcommand {
   @Option(name: .shortAndLong, help: ArgumentHelp("The base model.", valueName: "folder"))
   var model: String
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The adapter.", valueName: "folder"))
-  var adapter: String
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("The adapter; without one, the model is written as it is, in another --dtype.", valueName: "folder"))
+  var adapter: String?
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The folder to write.", valueName: "folder"))
   var out: String
@@ -20,7 +22,7 @@ struct MergeCommand: Subcommand {
   @Option(help: "Number type of the weights: f32, bf16 or f16; default: each tensor's own.")
   var dtype: WeightFormat?
 
-  @Flag(help: "Replace the folder if it exists.")
+  @Flag(help: "Replace the folder if it holds a model and nothing else.")
   var overwrite = false
 
   @Flag(help: "Print one JSON object.")
@@ -28,11 +30,20 @@ struct MergeCommand: Subcommand {
 
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if adapter == nil && dtype == nil { throw ValidationError("Give --adapter, --dtype or both: what is to change?") }
+  }
+
   func run(_ call: Invocation) async throws -> ExitStatus {
     let base = try ModelLoader.load(model)
+    guard let adapter else {
+      try ModelWriter.write(base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, to: out)
+      call.console.print(json ? (["out": .string(out), "sites": []] as JSON).text(indented: true) : "model: \(out)")
+      return .ok
+    }
     let stored = try AdapterReader.read(adapter, for: base, registry: call.registry())
     let report = try Merging.merge(
-      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, to: out)
+      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, inputs: [adapter], to: out)
     for note in stored.notes + report.notes { call.console.note("note: \(note)") }
     if json {
       let sites = report.sites.map { site -> JSON in

@@ -21,8 +21,9 @@ struct ResumeCommand: Subcommand {
     }
     var file = try RunFile.load(path, registry: registry)
     // The folder may have been moved since.
-    file.outputDir = folder
+    file.outputDir = Folder.absolute(folder)
     let session = try RunSession(file, registry: registry)
-    return try await ConductedRun(session: session, resumes: true, call: call, output: output).perform()
+    let run = TrainingRun(session, resumes: true)
+    return try await ConductedRun(session: session, run: run, call: call, output: output).perform()
   }
 }

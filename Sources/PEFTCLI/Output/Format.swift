@@ -7,10 +7,15 @@
 /// Numbers as people read them.
 enum Format {
   /// With `digits` behind the point.
-  static func fixed(_ value: Double, _ digits: Int) -> String { printf("%.*f", Int32(digits), value) }
+  static func fixed(_ value: Double, _ digits: Int) -> String { value.isNaN ? "nan" : printf("%.*f", Int32(digits), value) }
 
   /// With `digits` that count: `1.234`, `5.6e-08`.
-  static func significant(_ value: Double, _ digits: Int = 4) -> String { printf("%.*g", Int32(digits), value) }
+  static func significant(_ value: Double, _ digits: Int = 4) -> String {
+    value.isNaN ? "nan" : printf("%.*g", Int32(digits), value)
+  }
+
+  /// As Swift prints it, but without a sign where it is no number.
+  static func plain(_ value: Double) -> String { value.isNaN ? "nan" : "\(value)" }
 
   /// `1,234,567`.
   static func grouped(_ value: Int) -> String {

@@ -91,7 +91,7 @@ import Training
       output_dir: "\(folder)/\(name)"
       """
     let session = try RunSession(try RunFile.parse(text, path: "\(name).yaml", registry: registry), registry: registry)
-    let run = TrainingRun(session)
+    let run = TrainingRun(session, overwrites: true)
     let (events, sink) = AsyncStream<TrainingEvent>.makeStream()
     let training = Task.detached {
       defer { sink.finish() }
