@@ -35,6 +35,7 @@ public struct Tensor: Sendable {
   }
 
   public var count: Int { shape.reduce(1, *) }
+  public var byteCount: Int { count * scalar.byteCount }
   public var rank: Int { shape.count }
   /// Rows of the matrix view: every axis but the last.
   public var rows: Int { shape.isEmpty ? 1 : shape.dropLast().reduce(1, *) }

@@ -93,6 +93,29 @@ public enum Folder {
     return rest.isEmpty || rest == "." ? String(cString: here) : join(String(cString: here), String(rest))
   }
 
+  /// The same place without `.`, doubled slashes and names that a `..` takes back; a `..` behind a link stays, because it
+  /// leads elsewhere.
+  public static func tidied(_ path: String) -> String {
+    let separator = UInt8(ascii: "/")
+    let root = path.utf8.first == separator ? "/" : ""
+    var names: [String] = []
+    for part in path.utf8.split(separator: separator) {
+      let name = String(Substring(part))
+      if name == "." { continue }
+      if name == ".." {
+        if names.isEmpty, !root.isEmpty { continue }
+        let before = root + names.joined(separator: "/")
+        if let last = names.last, last != "..", mode(before, AT_SYMLINK_NOFOLLOW).map({ $0 & S_IFMT != S_IFLNK }) ?? true {
+          names.removeLast()
+          continue
+        }
+      }
+      names.append(name)
+    }
+    let tidy = root + names.joined(separator: "/")
+    return tidy.isEmpty && !path.isEmpty ? "." : tidy
+  }
+
   /// Folder and last name of a path, slashes at its end ignored: `("runs", "first")` of `runs/first/`, `(".", "x")` of `x`.
   public static func split(_ path: String) -> (folder: String, name: String) {
     // By bytes, as the system splits: a slash and a combining accent after it are one `Character`.

@@ -70,7 +70,7 @@ struct SchemaReader {
       if let value = checked(node, option) { items[path] = Item(value: value, node: node) }
     case .path(let place):
       guard let given = node.asString, !given.isEmpty else { return wrong(node, path, spec.kind.text) }
-      let resolved = given.hasPrefix("/") ? given : Folder.join(folder, given)
+      let resolved = Folder.tidied(given.hasPrefix("/") ? given : Folder.join(folder, given))
       items[path] = Item(value: .string(resolved), node: node)
       checkExists(resolved, place, path, node)
     case .texts:

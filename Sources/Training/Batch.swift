@@ -99,16 +99,58 @@ public struct BatchPlan: Sendable {
 
   /// The micro-batches of a step counted from 0.
   public func microBatches(at step: Int) -> [Batch] {
-    let (epoch, within) = (step / stepsPerEpoch, step % stepsPerEpoch)
+    let order = order(of: step / stepsPerEpoch)
+    return microBatches(at: step % stepsPerEpoch, of: order).map { Batch(examples(in: order[$0])) }
+  }
+
+  /// Which group stands where in an epoch.
+  private func order(of epoch: Int) -> [Int] {
     var order = Array(groups.indices)
     if shuffles {
       var random = Philox(key: seed).stream("order").stream(UInt64(epoch))
       order.shuffle(using: &random)
     }
+    return order
+  }
+
+  /// Where the micro-batches of an epoch's step stand in its order.
+  private func microBatches(at step: Int, of order: [Int]) -> [Range<Int>] {
     let size = batchSize * accumulation
-    let chosen = order[min(order.count, within * size)..<min(order.count, (within + 1) * size)].map { groups[$0] }
-    return stride(from: 0, to: chosen.count, by: batchSize).map { start in
-      Batch(chosen[start..<min(chosen.count, start + batchSize)].flatMap { $0.map { examples[$0] } })
+    let end = min(order.count, (step + 1) * size)
+    return stride(from: min(order.count, step * size), to: end, by: batchSize).map { $0..<min(end, $0 + batchSize) }
+  }
+
+  private func examples(in chosen: ArraySlice<Int>) -> [Example] { chosen.flatMap { groups[$0].map { examples[$0] } } }
+}
+
+/// How much there is to read.
+public struct BatchExtent: Sendable {
+  /// Tokens of all steps.
+  public var tokens: Int
+  /// The examples of the micro-batch with the most tokens.
+  public var largest: [Example]
+}
+
+extension BatchPlan {
+  /// What `steps` steps read in all, and the largest they read at once.
+  public func extent(steps: Int) -> BatchExtent {
+    let sizes = groups.map { $0.reduce(0) { $0 + examples[$1].ids.count } }
+    let epochs = (steps + stepsPerEpoch - 1) / stepsPerEpoch
+    var extent = BatchExtent(tokens: steps / stepsPerEpoch * sizes.reduce(0, +), largest: [])
+    var most = 0
+    // Every epoch has an order of its own; from some hundred on, further ones hardly bring larger batches together.
+    let seen = shuffles ? min(epochs, 100) : min(epochs, 1)
+    for epoch in Set(0..<seen).union(epochs > 0 ? [epochs - 1] : []).sorted() {
+      let order = order(of: epoch)
+      let isLast = epoch == epochs - 1 && steps % stepsPerEpoch != 0
+      for step in 0..<(isLast ? steps % stepsPerEpoch : stepsPerEpoch) {
+        for range in microBatches(at: step, of: order) {
+          let size = order[range].reduce(0) { $0 + sizes[$1] }
+          if isLast { extent.tokens += size }
+          if size > most { (most, extent.largest) = (size, examples(in: order[range])) }
+        }
+      }
     }
+    return extent
   }
 }

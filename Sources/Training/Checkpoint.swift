@@ -14,15 +14,9 @@ public enum Checkpoint {
     try Folder.create(folder)
     let target = try AtomicDirectory(
       Folder.join(folder, name(trainer.step)), existing: .replace, owns: { ["state.json", "state.safetensors"].contains($0) })
-    var tensors: [SafetensorsWriter.Tensor] = []
-    for parameter in trainer.parameters { tensors.append(.init("parameter." + parameter.name, parameter.value)) }
-    for (name, tensor) in trainer.state.tensors { tensors.append(.init("optimizer." + name, tensor)) }
-    let frozen = trainer.adapter.layout.filter { !trainer.adapter.parameterization.trainable.contains($0.role) }
-    for spec in frozen { tensors.append(.init("frozen." + spec.key.description, trainer.adapter.tensors[spec.key])) }
-    for (key, tensor) in trainer.adapter.offset?.values ?? [:] {
-      tensors.append(.init("offset." + key.description, tensor))
-    }
-    try SafetensorsWriter.write(tensors, to: Folder.join(target.partial, "state.safetensors"))
+    try SafetensorsWriter.write(
+      trainer.checkpointTensors.map { SafetensorsWriter.Tensor($0.name, $0.tensor) },
+      to: Folder.join(target.partial, "state.safetensors"))
     let counters = trainer.state.counters.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .int($0.value)) }
     let state: JSON = [
       "step": .int(trainer.step), "steps": .int(trainer.schedule.total), "seed": .string(String(trainer.seed)),
@@ -134,6 +128,14 @@ public enum Checkpoint {
 }
 
 extension Trainer {
+  /// Every tensor that the next step depends on.
+  var checkpointTensors: [(name: String, tensor: Tensor)] {
+    let frozen = adapter.layout.filter { !adapter.parameterization.trainable.contains($0.role) }
+    return parameters.map { ("parameter." + $0.name, $0.value) } + state.tensors.map { ("optimizer." + $0.key, $0.value) }
+      + frozen.map { ("frozen." + $0.key.description, adapter.tensors[$0.key]) }
+      + (adapter.offset?.values ?? [:]).map { ("offset." + $0.key.description, $0.value) }
+  }
+
   /// Goes on from a checkpoint, bit for bit as if the run had never stopped. Refuses one that does not fit.
   public func restore(from folder: String) throws {
     let contents = try Checkpoint.read(folder)

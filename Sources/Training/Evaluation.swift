@@ -25,27 +25,38 @@ public struct Evaluation: Sendable {
   /// Evaluates `examples` in batches of about `tokensPerBatch`; `seen` is told how many of them are done.
   public static func of(
     _ model: any LanguageModel, adapter: Adapter?, trained: [String: Tensor] = [:], _ examples: [Example],
-    tokensPerBatch: Int = 2048, seen: (_ examples: Int) -> Void = { _ in }
+    tokensPerBatch: Int = standardBatch, seen: (_ examples: Int) -> Void = { _ in }
   ) -> Evaluation {
     let now = Moment(mode: .evaluation)
     let attachment = adapter?.attached(now)
-    var (sum, tokens, start) = (0.0, 0, 0)
-    while start < examples.count {
-      var end = start
-      var size = 0
-      while end < examples.count, end == start || size + examples[end].ids.count <= tokensPerBatch {
-        size += examples[end].ids.count
-        end += 1
-      }
-      let batch = Batch(Array(examples[start..<end]))
-      start = end
+    var (sum, tokens) = (0.0, 0)
+    for range in batches(examples, tokensPerBatch: tokensPerBatch) {
+      let batch = Batch(Array(examples[range]))
       guard batch.labelCount > 0 else { continue }
       let pass = Pass(now: now, rows: batch.rows, sites: adapter?.sites ?? [])
       let run = ModelRun(pass: pass, attachment: attachment, trained: trained)
       sum += model.loss(batch.ids, labels: batch.labels, scale: 1, run).item
       tokens += batch.labelCount
-      seen(end)
+      seen(range.upperBound)
     }
     return Evaluation(loss: tokens == 0 ? .nan : sum / Double(tokens), tokens: tokens)
   }
+
+  /// Where to divide `examples` for batches of at most so many tokens; a longer example is a batch of its own.
+  static func batches(_ examples: [Example], tokensPerBatch: Int = standardBatch) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    var (start, size) = (0, 0)
+    for (index, example) in examples.enumerated() {
+      if index > start, size + example.ids.count > tokensPerBatch {
+        ranges.append(start..<index)
+        (start, size) = (index, 0)
+      }
+      size += example.ids.count
+    }
+    if start < examples.count { ranges.append(start..<examples.count) }
+    return ranges
+  }
+
+  /// Tokens of a batch, where nobody says otherwise.
+  public static let standardBatch = 2048
 }

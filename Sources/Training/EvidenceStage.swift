@@ -14,13 +14,27 @@ public enum EvidenceStage {
     _ parameterization: any Parameterization, sites: [Site], on model: any LanguageModel, examples: [Example], seed: UInt64,
     seen: (_ batch: Int, _ batches: Int) -> Void = { _, _ in }
   ) throws -> Adapter {
+    let evidence = batches(parameterization, of: examples, seed: seed)
+    return try start(parameterization, sites: sites, on: model, evidence: evidence, seed: seed, seen: seen)
+  }
+
+  /// The batches that a start looks at; none where it wants no gradients.
+  static func batches(_ parameterization: any Parameterization, of examples: [Example], seed: UInt64) -> BatchPlan? {
+    guard case .gradients(_, let batchSize) = parameterization.initialization.wants else { return nil }
+    return BatchPlan(examples, batchSize: batchSize, seed: Philox(key: seed).stream("evidence").key)
+  }
+
+  /// As above, with the batches to look at; `limit` cuts their number, for those who want the memory of a start only.
+  static func start(
+    _ parameterization: any Parameterization, sites: [Site], on model: any LanguageModel, evidence: BatchPlan?, seed: UInt64,
+    limit: Int = .max, seen: (_ batch: Int, _ batches: Int) -> Void = { _, _ in }
+  ) throws -> Adapter {
     let layout = try Adapter.layout(parameterization, over: sites)
     let now = Moment(mode: .training, seed: seed)
     let weight: @Sendable (SiteID) -> Tensor = { model.base($0).weight(as: .float32) }
     var gradients: [SiteID: Tensor] = [:]
-    if case .gradients(let batches, let batchSize) = parameterization.initialization.wants {
-      gradients = try meanGradients(
-        of: sites, model, examples: examples, batches: batches, batchSize: batchSize, seed: seed, seen: seen)
+    if case .gradients(let batches, _) = parameterization.initialization.wants, let evidence {
+      gradients = try meanGradients(of: sites, model, evidence, batches: min(batches, limit), seed: seed, seen: seen)
     }
     let start = try parameterization.start(layout, sites, weight: weight, gradients: &gradients, now)
     var adapter = try Adapter(parameterization, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
@@ -30,14 +44,13 @@ public enum EvidenceStage {
 
   /// Mean over batches of ∂(mean loss of the batch)/∂W at every site, on the untouched base.
   private static func meanGradients(
-    of sites: [Site], _ model: any LanguageModel, examples: [Example], batches: Int, batchSize: Int, seed: UInt64,
+    of sites: [Site], _ model: any LanguageModel, _ plan: BatchPlan, batches: Int, seed: UInt64,
     seen: (_ batch: Int, _ batches: Int) -> Void
   ) throws -> [SiteID: Tensor] {
-    guard !examples.isEmpty else {
+    guard !plan.examples.isEmpty else {
       throw Refusal("this start needs gradients of the training loss, but there is no training data")
     }
     let sums = Dictionary(uniqueKeysWithValues: sites.map { ($0.id, Tensor.zeros([$0.outputs, $0.inputs])) })
-    let plan = BatchPlan(examples, batchSize: batchSize, seed: Philox(key: seed).stream("evidence").key)
     for index in 0..<batches {
       try Task.checkCancellation()
       for batch in plan.microBatches(at: index) where batch.labelCount > 0 {

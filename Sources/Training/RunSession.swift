@@ -130,7 +130,7 @@ public struct RunSession: Sendable {
 
 extension RunSession {
   /// What `body` refuses, at the place of the key that asked for it.
-  private static func told<Value>(of file: RunFile, at key: String, _ body: () throws -> Value) throws -> Value {
+  static func told<Value>(of file: RunFile, at key: String, _ body: () throws -> Value) throws -> Value {
     do { return try body() } catch let refusal as Refusal { throw file.fault(refusal, at: key) }
   }
 

@@ -84,8 +84,9 @@ public final class Trainer {
   /// Takes one optimizer step over its micro-batches.
   ///
   /// The loss is the mean over all learned tokens of the step, however they are divided into micro-batches.
-  public func takeStep() throws(TrainingError) -> StepReport {
-    let micro = batches.microBatches(at: step)
+  public func takeStep() throws(TrainingError) -> StepReport { try takeStep(over: batches.microBatches(at: step)) }
+
+  func takeStep(over micro: [Batch]) throws(TrainingError) -> StepReport {
     let labels = micro.reduce(0) { $0 + $1.labelCount }
     guard labels > 0 else { throw TrainingError(step: step + 1, message: "no token of this batch is to be learned") }
     var stored = adapter.tensors
@@ -145,7 +146,8 @@ public final class Trainer {
   }
 
   /// Mean loss per learned token of `examples` under the parameters as they are; one that is not finite is an error.
-  public func evaluate(_ examples: [Example], tokensPerBatch: Int = 2048) throws(TrainingError) -> Evaluation {
+  public func evaluate(_ examples: [Example], tokensPerBatch: Int = Evaluation.standardBatch) throws(TrainingError) -> Evaluation
+  {
     let result = Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
     guard result.loss.isFinite else {
       throw TrainingError(step: step, message: "the evaluation loss is \(shown(result.loss)); \(suspicion())")

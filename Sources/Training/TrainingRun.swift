@@ -95,14 +95,7 @@ public actor TrainingRun {
     if resumes, checkpoint == nil {
       throw FileError(.missing, output, "has no checkpoint to resume from", remedy: "start it with `peft train`")
     }
-    let adapter: Adapter
-    if let checkpoint {
-      adapter = try Checkpoint.adapter(from: checkpoint, session)
-    } else {
-      adapter = try session.startedAdapter { progress(.gradients(batch: $0, of: $1)) }
-    }
-    let trainer = try session.trainer(for: adapter)
-    if let checkpoint { try trainer.restore(from: checkpoint) }
+    let trainer = try trainer(from: checkpoint, progress)
     let log = try told { () throws(FileError) in
       // What an earlier run saved here must not be taken for this one's.
       if checkpoint == nil { try Checkpoint.removeAll(in: output) }
@@ -115,7 +108,7 @@ public actor TrainingRun {
       .started(
         sites: session.sites.count, trainable: trainer.trainableCount, total: total, steps: session.steps,
         resumedAt: trainer.step))
-    for note in adapter.notes { progress(.note(note)) }
+    for note in trainer.adapter.notes { progress(.note(note)) }
     var before: Evaluation?
     func evaluate() throws -> Evaluation? {
       guard !session.validation.isEmpty else { return nil }
@@ -161,6 +154,8 @@ public actor TrainingRun {
       end: end, steps: trainer.step, before: before, after: after, trainable: trainer.trainableCount, total: total,
       adapterPath: nil, modelPath: nil, adapter: trainer.adapter, trainedBase: trainer.trainedBase)
     guard end == .finished else { return outcome }
+    // Activations are over; what they took is free for the making of files.
+    MemoryUsage.trim()
     if !trainer.trainedBase.isEmpty {
       try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: modelPath)
       outcome.modelPath = modelPath
@@ -173,5 +168,16 @@ public actor TrainingRun {
     // Whoever stopped the run behind its last step is told so, although nothing is left to do.
     if Task.isCancelled { outcome.end = .stopped }
     return outcome
+  }
+
+  /// At the first step, or where a checkpoint left off. The adapter it starts with is gone when this returns: the trainer
+  /// has its own.
+  private func trainer(from checkpoint: String?, _ progress: @Sendable (TrainingEvent) -> Void) throws -> Trainer {
+    guard let checkpoint else {
+      return try session.trainer(for: session.startedAdapter { progress(.gradients(batch: $0, of: $1)) })
+    }
+    let trainer = try session.trainer(for: Checkpoint.adapter(from: checkpoint, session))
+    try trainer.restore(from: checkpoint)
+    return trainer
   }
 }

@@ -240,7 +240,8 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
     // A run says so before it trains.
     try scratch.put("on.yaml", runText(["method: lora": "init_adapter: out/adapter\noptimizer: { lr: 1e-4 }"]))
     try await scratch.expectRefusal(
-      "train", "@on.yaml", "-q", status: .cannotCreate, "out/adapter: is an input and is not replaced; write to another folder")
+      "train", "@on.yaml", "-q", "--overwrite", status: .cannotCreate,
+      "out/adapter: is an input and is not replaced; write to another folder")
   }
 
   @Test func resultsAreNotWrittenOverOthers() async throws {

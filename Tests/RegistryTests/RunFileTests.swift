@@ -44,6 +44,15 @@ import Testing
     #expect(run.outputDir == scratch.path + "/out")
   }
 
+  @Test func pathsAreShownWithoutDetours() throws {
+    let run = try scratch.run(
+      Self.minimal.replacing("model: model", with: "model: ./data/../model").replacing("dir: out", with: "dir: a/../../out"))
+    #expect(run.baseModel == scratch.path + "/model")
+    #expect(!run.outputDir.contains("..") && run.outputDir.hasSuffix("/out"))
+    let errors = try scratch.errors(Self.minimal.replacing("train.jsonl", with: "../none/../train.txt"))
+    #expect(errors.count == 1 && !(errors.first ?? "..").contains(".."))
+  }
+
   @Test func readsAFullRun() throws {
     let run = try scratch.run(
       """

@@ -4,7 +4,10 @@ import Training
 
 struct PlanCommand: Subcommand {
   static let configuration = CommandConfiguration(
-    commandName: "plan", abstract: "What a run would train and how much memory it would take; nothing is started.")
+    commandName: "plan", abstract: "What a run would train and how much memory it would take.",
+    discussion: """
+      Takes a step or two in memory to measure what they take, but writes nothing. With --verbose every site has its line.
+      """)
 
   @Argument(help: ArgumentHelp("The run file.", valueName: "run.yaml"))
   var runFile: String
@@ -16,9 +19,10 @@ struct PlanCommand: Subcommand {
 
   func run(_ call: Invocation) async throws -> ExitStatus {
     let session = try RunSession.open(runFile, call)
-    for note in session.notes { call.console.note("note: \(note)") }
-    let plan = try RunPlan(session)
-    call.console.print(json ? plan.json.text(indented: true) : plan.lines.joined(separator: "\n"))
+    let report = try PlanReport(session)
+    for note in report.notes { call.console.note("note: \(note)") }
+    call.console.print(
+      json ? report.json.text(indented: true) : report.lines(everySite: common.verbose).joined(separator: "\n"))
     return .ok
   }
 }

@@ -24,8 +24,9 @@ struct TrainCommand: Subcommand {
   func run(_ call: Invocation) async throws -> ExitStatus {
     let session = try RunSession.open(runFile, call)
     if dryRun {
-      let plan = try RunPlan(session)
-      call.console.print(output.json ? plan.json.text(indented: true) : plan.lines.joined(separator: "\n"))
+      let report = try PlanReport(session)
+      for note in report.notes { call.console.note("note: \(note)") }
+      call.console.print(output.json ? report.json.text(indented: true) : report.lines().joined(separator: "\n"))
       return .ok
     }
     let run = TrainingRun(session, overwrites: overwrite)

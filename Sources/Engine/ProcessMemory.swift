@@ -1,5 +1,3 @@
-import Files
-
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -7,15 +5,16 @@ import Files
 #endif
 
 /// What the system says of this process's memory, in bytes.
-struct ProcessMemory {
-  /// Pages of its own, and pages of mapped files.
-  var anonymous: Int
-  var mapped: Int
+public struct ProcessMemory: Sendable {
+  /// Resident pages of its own.
+  public var anonymous: Int
+  /// Resident pages of mapped files, the program itself among them.
+  public var mapped: Int
   /// The most that ever was resident.
-  var peak: Int
+  public var peak: Int
 
   /// Nil where the system does not tell.
-  static var current: ProcessMemory? {
+  public static var current: ProcessMemory? {
     guard let values = kibibytes("/proc/self/status"), let anonymous = values["RssAnon"], let peak = values["VmHWM"]
     else { return nil }
     return ProcessMemory(
@@ -23,7 +22,7 @@ struct ProcessMemory {
   }
 
   /// Memory that could be used without swapping; nil where the system does not tell.
-  static var available: Int? { kibibytes("/proc/meminfo")?["MemAvailable"].map { $0 << 10 } }
+  public static var available: Int? { kibibytes("/proc/meminfo")?["MemAvailable"].map { $0 << 10 } }
 
   /// The lines `Name:  123 kB` of a file in /proc, which tells no size and so cannot be mapped.
   private static func kibibytes(_ path: String) -> [String: Int]? {
