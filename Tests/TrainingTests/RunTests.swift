@@ -17,7 +17,7 @@ import Testing
 
   /// A folder that goes away with its owner.
   final class Scratch {
-    let path = NSTemporaryDirectory() + "/peft-run-\(UUID().uuidString)"
+    let path = NSTemporaryDirectory() + "peft-run-\(UUID().uuidString)"
     init() throws { try Folder.create(path) }
     deinit { try? FileManager.default.removeItem(atPath: path) }
   }
