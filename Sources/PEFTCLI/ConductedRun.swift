@@ -53,7 +53,7 @@ struct ConductedRun {
     guard outcome.end == .finished else {
       if output.json { console.print(summary.json(samples: []).text()) }
       console.note("\(Invocation.programName): stopped after step \(outcome.steps) of \(session.steps); everything is saved")
-      console.note("go on with: \(Invocation.programName) resume \(shellQuoted(session.file.outputDir))")
+      console.note("go on with: \(Invocation.command) resume \(shellQuoted(Format.path(session.file.outputDir)))")
       return .stopped
     }
     let after = output.quiet ? [] : try samples?.texts(adapter: outcome.adapter, trained: outcome.trainedBase) ?? []

@@ -43,7 +43,7 @@ struct Failure: Error {
     case let error as Failure: self = error
     case let error as FileError: self.init(.init(error.kind), error.description)
     case let error as OccupiedFolder:
-      let goOn = "go on with `\(Invocation.programName) resume \(shellQuoted(error.folder))`"
+      let goOn = "go on with `\(Invocation.command) resume \(shellQuoted(Format.path(error.folder)))`"
       self.init(
         .cannotCreate,
         "\(error.folder): \(error.content); \(error.isResumable ? goOn : "choose another output_dir"), or begin anew with --overwrite"

@@ -35,4 +35,13 @@ struct Invocation: Sendable {
     // A test runner is no program of ours.
     return name.isEmpty || name.hasSuffix(".xctest") || name.contains("swiftpm-testing") ? "peft" : name
   }()
+
+  /// What to type to call the program again: its name, or its path where it was called by one.
+  static let command: String = {
+    guard let called = CommandLine.arguments.first, called.contains("/"), Folder.split(called).name == programName else {
+      return programName
+    }
+    let path = Format.path(called)
+    return shellQuoted(path.contains("/") ? path : "./\(path)")
+  }()
 }

@@ -17,7 +17,7 @@ struct PlanReport {
 
   /// With `everySite`, a line for each site instead of one for each kind.
   func lines(everySite: Bool = false) -> [String] {
-    var lines = ["\(session.entry.name) on \(session.file.baseModel)"]
+    var lines = ["\(session.entry.name) on \(Format.path(session.file.baseModel))"]
     let share = Format.percent(plan.trainable, of: plan.total)
     lines.append(
       "trains \(Format.grouped(plan.trainable)) of \(Format.grouped(plan.total)) parameters (\(share))"

@@ -59,14 +59,14 @@ struct TrainingSummary {
 
   /// Where the results lie and the commands that use them.
   private var whereabouts: [String] {
-    let program = Invocation.programName
+    let program = Invocation.command
     var lines: [String] = []
-    if let path = outcome.modelPath { lines.append("model: \(path)") }
-    if let path = outcome.adapterPath { lines.append("adapter: \(path)") }
+    if let path = outcome.modelPath { lines.append("model: \(Format.path(path))") }
+    if let path = outcome.adapterPath { lines.append("adapter: \(Format.path(path))") }
     guard !lines.isEmpty else { return lines }
     // A base that was trained along is the one the adapter belongs to.
-    var files = "--model \(shellQuoted(outcome.modelPath ?? session.file.baseModel))"
-    if let path = outcome.adapterPath { files += " --adapter \(shellQuoted(path))" }
+    var files = "--model \(typed(outcome.modelPath ?? session.file.baseModel))"
+    if let path = outcome.adapterPath { files += " --adapter \(typed(path))" }
     var hints: [String] = []
     if Folder.isFile(Folder.join(session.model.directory.path, "tokenizer.json")) {
       hints.append("try it    \(program) generate \(files) --prompt '…'")
@@ -74,11 +74,14 @@ struct TrainingSummary {
     // What depends on the input is no change of weights: it can neither be merged nor become a LoRA.
     if outcome.adapterPath != nil, let site = outcome.adapter.sites.first, (try? outcome.adapter.change(at: site)) != nil {
       for (word, command, folder) in [("merge it ", "merge", "merged"), ("export it", "export", "peft")] {
-        hints.append("\(word) \(program) \(command) \(files) --out \(shellQuoted(Folder.join(session.file.outputDir, folder)))")
+        hints.append("\(word) \(program) \(command) \(files) --out \(typed(Folder.join(session.file.outputDir, folder)))")
       }
     }
     return lines + (hints.isEmpty ? [] : [""] + hints)
   }
+
+  /// A path as it can be typed into a shell here.
+  private func typed(_ path: String) -> String { shellQuoted(Format.path(path)) }
 
   /// Further lines of a text stand under its first.
   private static func indented(_ text: String) -> String {

@@ -1,3 +1,5 @@
+import Files
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -44,6 +46,12 @@ enum Format {
     if whole < 60 { return "\(whole) s" }
     if whole < 3600 { return "\(whole / 60) min \(padded(whole % 60)) s" }
     return "\(whole / 3600) h \(padded(whole / 60 % 60)) min"
+  }
+
+  /// A path as short as it can be typed here: what lies below the current folder goes without it.
+  static func path(_ path: String) -> String {
+    let (path, here) = (Folder.tidied(Folder.absolute(path)), Folder.tidied(Folder.absolute(".")))
+    return path.hasPrefix(here + "/") ? String(path.dropFirst(here.count + 1)) : path
   }
 
   static func percent(_ part: Int, of whole: Int) -> String {
