@@ -26,7 +26,8 @@ extension RoutedAtoms {
       "layers_per_block", .integer(1...Int.max), default: .int(4),
       "layers that share a routing; a model without layers routes at every site"),
     OptionSpec(
-      "instruction", .numbers, default: .list([]), "embedding of what the run is about, which biases the routing; may be empty"),
+      "instruction", .embedding, default: .list([]),
+      "what the run is about, which biases the routing: in words, or as an embedding"),
     OptionSpec(
       "prior_weight", .number(0...Double.greatestFiniteMagnitude), default: .null,
       "strength of the instruction; null for 1 where there is one"),
@@ -45,6 +46,9 @@ extension RoutedAtoms {
   ]
 
   public init(_ options: Options) throws(Refusal) {
+    guard options.optionalString("instruction") == nil else {
+      throw Refusal("the instruction is a text, which only a model's tokens turn into numbers", remedy: "give a list of numbers")
+    }
     let instruction = options.doubles("instruction")
     self.init(
       rank: options.int("rank"), alpha: options.optionalDouble("alpha"), atoms: options.int("num_atoms"),

@@ -41,6 +41,7 @@ extension OptionSpec {
       case .text: [.int(1), .list([])]
       case .choice: [.string("no such choice"), .int(1)]
       case .numbers: [.string("many"), .list([.string("one")]), .list([.double(.nan)])]
+      case .embedding: [.int(1), .string(" "), .list([.string("one")]), .list([.double(.nan)])]
       case .table:
         [.list([.int(1)]), .map(["site": .int(-1)]), .map(["site": .double(.infinity)]), .map(["site": .string("one")])]
       }

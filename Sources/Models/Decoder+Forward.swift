@@ -17,6 +17,8 @@ extension Decoder {
     return normed(x, finalNorm, run)
   }
 
+  func embeddings(of ids: [Int32]) -> Tensor { embedding.table.gatherRows(ids, as: .float32) }
+
   func logits(_ hidden: Tensor, _ run: ModelRun) -> Tensor { apply(head, hidden, run) }
 
   private func embedded(_ ids: [Int32], _ places: [Int32], _ run: ModelRun) -> Tensor {

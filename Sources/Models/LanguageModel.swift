@@ -63,6 +63,8 @@ public protocol LanguageModel: Sendable {
   func parameter(_ name: String) -> Tensor
   /// The untouched map at a site.
   func base(_ id: SiteID) -> any BaseMap
+  /// The rows of the frozen table for these tokens, [n, hiddenSize].
+  func embeddings(of ids: [Int32]) -> Tensor
   /// [T, hiddenSize] after the final norm, T = run.pass.rows.count.
   func hidden(_ ids: [Int32], _ run: ModelRun) -> Tensor
   /// [T, vocabularySize] of hidden states [T, hiddenSize].

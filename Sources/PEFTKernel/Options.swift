@@ -44,6 +44,8 @@ public struct OptionSpec: Sendable, Hashable {
     case text
     case choice([String])
     case numbers
+    /// Numbers, or words: a run puts the mean of their tokens' embeddings in their place.
+    case embedding
     /// Site pattern → number.
     case table
   }
@@ -150,6 +152,8 @@ extension OptionSpec {
     case (.boolean, .bool), (.text, .string): return value
     case (.choice(let choices), .string(let choice)) where choices.contains(choice): return value
     case (.numbers, .list(let items)) where items.allSatisfy({ $0.number?.isFinite == true }): return value
+    case (.embedding, .list(let items)) where items.allSatisfy({ $0.number?.isFinite == true }): return value
+    case (.embedding, .string(let words)) where words.contains(where: { !$0.isWhitespace }): return value
     case (.table, .map(let entries)) where entries.values.allSatisfy({ $0.number.map { $0 > 0 && $0.isFinite } ?? false }):
       return value
     default: break
@@ -175,6 +179,7 @@ extension OptionSpec.Kind {
     case .text: "text"
     case .choice(let choices): "one of " + choices.joined(separator: ", ")
     case .numbers: "a list of numbers"
+    case .embedding: "a list of numbers, or a text"
     case .table: "a mapping from site patterns to positive numbers"
     }
   }

@@ -130,6 +130,11 @@ struct EntryReader {
 
   /// Whether the options go together, as the axis itself says.
   mutating func made<Axis>(_ definition: AxisDefinition<Axis>, _ options: [String: OptionValue], at mark: Mark) -> Bool {
+    var options = options
+    // Words become numbers when a run knows its model.
+    for spec in definition.options where spec.kind == .embedding {
+      if case .string? = options[spec.name] { options[spec.name] = .list([.double(1)]) }
+    }
     do {
       // Defaults of a stranger's table are checked here, too: `make` may take them for granted.
       _ = try definition.make(Options(options, checkedBy: definition.options))

@@ -130,8 +130,10 @@ struct SchemaReader {
     if case .choice(let choices) = option.kind, let text = node.asString, let name = Nearest.name(to: text, among: choices) {
       remedy = "; did you mean `\(name)`?"
     }
-    if case .numbers = option.kind, refusesItems(of: node, option.name, "a number", unless: { $0.asDouble?.isFinite == true }) {
-      return nil
+    switch option.kind {
+    case .numbers, .embedding:
+      if refusesItems(of: node, option.name, "a number", unless: { $0.asDouble?.isFinite == true }) { return nil }
+    default: break
     }
     if case .table = option.kind, refusesValues(of: node, option.name) { return nil }
     wrong(node, option.name, option.kind.text, remedy)

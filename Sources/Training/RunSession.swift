@@ -60,8 +60,12 @@ public struct RunSession: Sendable {
     } else {
       guard let method = file.method else { throw Refusal("the run file names neither method nor init_adapter") }
       given = nil
-      entry = method
-      parameterization = try Self.told(of: file, at: "method") { try registry.assemble(method) }
+      let base = model
+      let chosen = try Self.told(of: file, at: "method") {
+        try method.embeddingTexts(registry, base) { try data.tokenizer ?? Self.tokenizer(of: base) }
+      }
+      entry = chosen
+      parameterization = try Self.told(of: file, at: "method") { try registry.assemble(chosen) }
       sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.sites)
     }
     self.notes = notes

@@ -36,7 +36,8 @@ import Testing
     let steps = try metrics(scratch["out"]).count
     #expect((2..<150).contains(steps))
     let notes = try TextFile.read(scratch["errors"])
-    #expect(notes.contains("peft: stopped after step \(steps) of 150; everything is saved\ngo on with: peft resume "))
+    #expect(notes.contains("peft: stopped after step \(steps) of 150; everything is saved\n"))
+    #expect(notes.hasSuffix("/peft resume out\n"))
     #expect(!Folder.exists(scratch["out/adapter"]))
     try await scratch.expectRefusal(
       "train", "@run.yaml", "-q", status: .cannotCreate,

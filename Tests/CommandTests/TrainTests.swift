@@ -45,6 +45,29 @@ import Testing
     #expect(try inspected.json()["kind"] == "run")
   }
 
+  /// In words, an instruction is the mean of its tokens' rows, at a root mean square of 1.
+  @Test func anInstructionMayBeGivenInWords() async throws {
+    let scratch = try Scratch()
+    try scratch.makeTextModel()
+    let method = "method: { use: queryable-lora, instruction: add one }"
+    try scratch.put("run.yaml", Self.text.replacing("method: rslora", with: method))
+    #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok)
+
+    let table = try SafetensorsFile(scratch["text/model.safetensors"]).doubles(of: "model.embed_tokens.weight")
+    let words = "add one".utf8.map { Int($0) + 3 }
+    let width = try #require(try JSON(parsing: TextFile.read(scratch["text/config.json"]))["hidden_size"]?.int)
+    let mean = (0..<width).map { i in words.reduce(0) { $0 + table[$1 * width + i] } / Double(words.count) }
+    let size = (mean.reduce(0) { $0 + $1 * $1 } / Double(width) + 1e-6).squareRoot()
+    let file = try SafetensorsFile(scratch["out/adapter/adapter_model.safetensors"])
+    let name = try #require(file.tensors.map(\.name).first { $0.hasSuffix("instruction") })
+    let stored = try file.doubles(of: name)
+    #expect(stored.count == width && zip(stored, mean).allSatisfy { abs($0 - $1 / size) < 1e-5 })
+
+    try scratch.put("run.yaml", Self.text.replacing("method: rslora", with: method.replacing("add one", with: "' '")))
+    let refused = await scratch.peft("train", "@run.yaml", "--overwrite")
+    #expect(refused.status == .configuration && refused.notes.contains("must be a list of numbers, or a text"))
+  }
+
   /// What was trained together belongs together, and says so.
   @Test func baseAndAdapterAreTrainedAlong() async throws {
     let scratch = try Scratch()
