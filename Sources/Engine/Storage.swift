@@ -62,6 +62,9 @@ final class BufferPool: Sendable {
   /// From this size on, blocks are whole pages of the system's, which returns them at once when they are given back.
   private static let pages = 1 << 16
 
+  /// Smaller blocks stay in their class and are never given back: they are cheap to keep, and many.
+  private static let bounded = 1 << 12
+
   /// Eight classes per power of two waste at most an eighth of a block; of whole pages, 32 waste at most a 32nd.
   private static func sizeClass(_ byteCount: Int) -> Int {
     let minimum = 256
@@ -114,8 +117,7 @@ final class BufferPool: Sendable {
     var candidate = wanted
     while candidate <= wanted + wanted / 4 {
       if state.free[candidate]?.isEmpty == false { return candidate }
-      // Small blocks are cheap to make and many: they stay in their class.
-      if wanted < pages { return nil }
+      if wanted < bounded { return nil }
       candidate = sizeClass(candidate + 1)
     }
     return nil
@@ -125,7 +127,7 @@ final class BufferPool: Sendable {
   private static func surplus(_ state: inout State) -> [(address: UInt, capacity: Int)] {
     guard state.inUse + state.held > state.ceiling else { return [] }
     var taken: [(UInt, Int)] = []
-    for capacity in state.free.keys.sorted() where capacity >= pages {
+    for capacity in state.free.keys.sorted() where capacity >= bounded {
       while state.inUse + state.held > state.ceiling, let address = state.free[capacity]?.popLast() {
         state.held -= capacity
         taken.append((address, capacity))
