@@ -56,7 +56,8 @@ extension Law {
       let y = attachment.output(at: site.id, x.tracked(), base, pass) ?? x
       Tensor.backward([(y, x)])
     }
-    let limit = size * size * 4
-    return peak < limit ? [] : ["a step takes \(peak) bytes for a weight of \(limit)"]
+    // The gradients of what is trained are no temporaries.
+    let (weight, gradients) = (size * size * 4, adapter.trainable.reduce(0) { $0 + $1.count * 4 })
+    return peak < weight + gradients ? [] : ["a step takes \(peak - gradients) bytes for a weight of \(weight)"]
   }
 }

@@ -20,7 +20,6 @@ final class TrainingReporter: Sendable {
     var lastLoss: Double?
     var tokens = 0
     var busySeconds = 0.0
-    var start: ContinuousClock.Instant?
     var lastShown: ContinuousClock.Instant?
     var bar: ProgressBar?
   }
@@ -46,7 +45,6 @@ final class TrainingReporter: Sendable {
       case .gradients(let batch, let batches): looked(batch, batches, &state)
       case .started(let sites, let trainable, let total, let steps, let resumedAt):
         (state.steps, state.first, state.trainable) = (steps, resumedAt, trainable)
-        state.start = clock.now
         let share = Format.percent(trainable, of: total)
         let place = resumedAt > 0 ? ", from step \(resumedAt)" : ""
         let what = sites > 0 ? " at \(sites) sites" : ""
@@ -97,8 +95,7 @@ final class TrainingReporter: Sendable {
     state.lastLoss = report.loss
     let now = clock.now
     let done = report.step - state.first
-    let elapsed = (now - (state.start ?? now)) / .seconds(1)
-    let left = elapsed / Double(max(1, done)) * Double(state.steps - report.step)
+    let left = state.busySeconds / Double(max(1, done)) * Double(state.steps - report.step)
     let isEdge = report.step == state.first + 1 || report.step == state.steps
     switch style {
     case .bar:
