@@ -22,7 +22,7 @@ struct SampleTexts {
     self.tokenizer = tokenizer
     maximumTokens = settings.maxNewTokens
     sampling = Sampling(temperature: settings.temperature, topP: settings.topP, seed: session.file.seed)
-    let asks = session.file.data.train.map(Self.asks) ?? false
+    let asks = Self.asks(session)
     prompts = settings.prompts.map { tokenizer.encode(asks ? $0 + "\n" : $0).map { Int32($0) } }
   }
 
@@ -38,11 +38,11 @@ struct SampleTexts {
     }
   }
 
-  /// Whether the rows of a data file are prompts with answers: then a prompt here ends as theirs do.
-  private static func asks(_ path: String) -> Bool {
-    guard var reader = try? LineReader(path), let line = try? reader.next(), let row = try? JSON(parsing: line.bytes) else {
-      return false
-    }
+  /// Whether the rows of the data file are prompts with answers: then a prompt ends as theirs do.
+  static func asks(_ session: RunSession) -> Bool {
+    guard let path = session.file.data.train, var reader = try? LineReader(path), let line = try? reader.next(),
+      let row = try? JSON(parsing: line.bytes)
+    else { return false }
     return row["prompt"] != nil
   }
 }

@@ -69,7 +69,7 @@ struct TrainingSummary {
     if let path = outcome.adapterPath { files += " --adapter \(typed(path))" }
     var hints: [String] = []
     if Folder.isFile(Folder.join(session.model.directory.path, "tokenizer.json")) {
-      hints.append("try it    \(program) generate \(files) --prompt '…'")
+      hints.append("try it    \(program) generate \(files) \(SampleTexts.asks(session) ? "--ask " : "")--prompt '…'")
     }
     // What depends on the input is no change of weights: it can neither be merged nor become a LoRA.
     if outcome.adapterPath != nil, let site = outcome.adapter.sites.first, (try? outcome.adapter.change(at: site)) != nil {
