@@ -50,12 +50,12 @@ let package = Package(
     room("Engine", ["CKernels", "COpenBLAS", "CLAPACKE"]),
     room("PEFTKernel", ["Engine"]),
     room("Blocks", ["PEFTKernel", "Engine"]),
-    room("Files", ["JSON", "Engine"]),
+    room("Files", ["JSON"]),
     room("Tokenization", ["JSON"]),
     room("Models", ["PEFTKernel", "Engine", "Files", "JSON"]),
     room("Registry", ["PEFTKernel", "YAML", "JSON", "Files"]),
     room("AdapterFiles", ["Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
-    room("Training", ["AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON", "YAML"]),
+    room("Training", ["AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON"]),
     room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
       name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["PEFTKernel", "Registry", "Training"],
@@ -72,19 +72,27 @@ let package = Package(
     + plugins.map {
       .target(name: $0, dependencies: ["PEFTKernel", "Blocks", "Engine"], path: "Plugins/\($0)", swiftSettings: settings)
     }
-    + plugins.map { tests("\($0)Tests", [.init(stringLiteral: $0), "Conformance", "Catalog"]) }
+    + plugins.map { tests("\($0)Tests", [.init(stringLiteral: $0), "Conformance", "Catalog", "Blocks", "PEFTKernel", "Engine"]) }
     + [
       tests("EngineTests", ["Engine", "CKernels"]),
-      tests("PEFTKernelTests", ["PEFTKernel", "Blocks", "Engine"]),
+      tests("PEFTKernelTests", ["PEFTKernel", "Engine"]),
       tests("JSONTests", ["JSON"]),
       tests("YAMLTests", ["YAML"]),
-      tests("FilesTests", ["Files", "JSON", "Engine"]),
+      tests("FilesTests", ["Files"]),
       tests("TokenizationTests", ["Tokenization", "JSON"], resources: [.copy("Fixtures")]),
       tests("ModelsTests", ["Models", "PEFTKernel", "Engine", "Files"], resources: [.copy("Fixtures")]),
-      tests("RegistryTests", ["Registry", "Catalog", "PEFTKernel", "YAML"]),
-      tests("AdapterFilesTests", ["AdapterFiles", "Catalog"], resources: [.copy("Fixtures")]),
-      tests("TrainingTests", ["Training", "AdapterFiles", "Catalog", "Models"], resources: [.copy("Fixtures")]),
-      tests("ConformanceTests", ["Conformance", "Catalog"], resources: [.copy("Fixtures")]),
+      tests("RegistryTests", ["Registry", "Catalog", "Files", "PEFTKernel", "Engine", "JSON"]),
+      tests(
+        "AdapterFilesTests",
+        ["AdapterFiles", "Catalog", "Registry", "Models", "Files", "Blocks", "PEFTKernel", "Engine", "JSON"],
+        resources: [.copy("Fixtures")]),
+      tests(
+        "TrainingTests",
+        ["Training", "AdapterFiles", "Catalog", "Registry", "Models", "Files", "PEFTKernel", "Engine", "JSON"],
+        resources: [.copy("Fixtures")]),
+      tests(
+        "ConformanceTests", ["Conformance", "Catalog", "Training", "Registry", "Files", "PEFTKernel", "Engine"],
+        resources: [.copy("Fixtures")]),
       tests("CommandTests", ["PEFTCLI", "Catalog", "Files", "JSON"]),
     ]
 )

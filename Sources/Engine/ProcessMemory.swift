@@ -21,6 +21,9 @@ public struct ProcessMemory: Sendable {
       anonymous: anonymous << 10, mapped: ((values["RssFile"] ?? 0) + (values["RssShmem"] ?? 0)) << 10, peak: peak << 10)
   }
 
+  /// Memory the machine has.
+  public static var installed: Double { Double(sysconf(Int32(_SC_PHYS_PAGES))) * Double(sysconf(Int32(_SC_PAGESIZE))) }
+
   /// Memory that could be used without swapping; nil where the system does not tell.
   public static var available: Int? { kibibytes("/proc/meminfo")?["MemAvailable"].map { $0 << 10 } }
 

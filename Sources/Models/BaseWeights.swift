@@ -2,12 +2,6 @@ import Engine
 import Files
 import PEFTKernel
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// The tensors of a base model as they are used: matrices where and as they are stored, vectors widened once.
 struct BaseWeights: Sendable {
   private var matrices: [String: FrozenMatrix] = [:]
@@ -42,7 +36,7 @@ struct BaseWeights: Sendable {
   /// Refuses a model that the machine's memory cannot hold.
   init(_ plan: DecoderPlan, _ config: DecoderConfig, seed: UInt64, file: String) throws(FileError) {
     let bytes = plan.tensors.reduce(0.0) { $0 + $1.shape.reduce(4.0) { $0 * Double($1) } }
-    let memory = Double(sysconf(Int32(_SC_PHYS_PAGES))) * Double(sysconf(Int32(_SC_PAGESIZE)))
+    let memory = ProcessMemory.installed
     guard bytes < memory else {
       throw FileError(
         .badData, file, "describes a model that does not fit this machine",

@@ -67,6 +67,8 @@ public struct RunSession: Sendable {
       entry = chosen
       parameterization = try Self.told(of: file, at: "method") { try registry.assemble(chosen) }
       sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.sites)
+      let (axes, sites) = (parameterization, sites)
+      try Self.told(of: file, at: "method") { try Self.checkSize(axes, sites) }
     }
     self.notes = notes
   }
@@ -133,6 +135,17 @@ public struct RunSession: Sendable {
 }
 
 extension RunSession {
+  /// Refuses an adapter that the machine's memory cannot hold.
+  private static func checkSize(_ parameterization: any Parameterization, _ sites: [Site]) throws(Refusal) {
+    let layout = try Adapter.layout(parameterization, over: sites)
+    let (bytes, memory) = (layout.reduce(0.0) { $0 + 4 * Double($1.count) }, ProcessMemory.installed)
+    guard bytes < memory else {
+      throw Refusal(
+        "the adapter would take \(Int((bytes / 0x1p30).rounded())) GiB, more than this machine's "
+          + "\(Int((memory / 0x1p30).rounded())) GiB", remedy: "use smaller options, the rank above all")
+    }
+  }
+
   /// What `body` refuses, at the place of the key that asked for it.
   static func told<Value>(of file: RunFile, at key: String, _ body: () throws -> Value) throws -> Value {
     do { return try body() } catch let refusal as Refusal { throw file.fault(refusal, at: key) }
