@@ -7,14 +7,15 @@ import Synchronization
   import Darwin
 #endif
 
-/// Turns the first SIGINT or SIGTERM into a call, so that a run can finish its step and save. The second ends the process.
+/// Turns the first SIGINT or SIGTERM into a call, so that a run can finish its step and save. Another one a second later ends
+/// the process; what comes sooner is the same wish, sent to a process and to its group, say.
 final class StopSignals: Sendable {
   /// Dispatch sources may be used from any thread; their type does not say so.
   private struct Source: @unchecked Sendable {
     let source: any DispatchSourceSignal
   }
   private struct State {
-    var isStopping = false
+    var stoppedAt: ContinuousClock.Instant?
     var handler: (@Sendable () -> Void)?
     var sources: [Source] = []
   }
@@ -36,7 +37,7 @@ final class StopSignals: Sendable {
   func handle(_ handler: @escaping @Sendable () -> Void) {
     let isLate = state.withLock { state in
       state.handler = handler
-      return state.isStopping
+      return state.stoppedAt != nil
     }
     if isLate { handler() }
   }
@@ -52,11 +53,12 @@ final class StopSignals: Sendable {
   }
 
   private func arrived(_ number: Int32) {
-    let (handler, isSecond) = state.withLock { state in
-      defer { state.isStopping = true }
-      return (state.handler, state.isStopping)
+    let (handler, first) = state.withLock { state in
+      defer { state.stoppedAt = state.stoppedAt ?? .now }
+      return (state.handler, state.stoppedAt)
     }
-    guard !isSecond else {
+    if let first {
+      guard .now - first > .seconds(1) else { return }
       signal(number, SIG_DFL)
       kill(getpid(), number)
       return

@@ -55,6 +55,7 @@ extension EntryReader {
       return text
     }
     entry.name = text("name") ?? entry.name
+    checkName(entry.name, node)
     entry.paper = text("paper") ?? entry.paper
     entry.summary = text("summary") ?? entry.summary
     entry.peftType = text("peft_type") ?? entry.peftType

@@ -22,11 +22,21 @@ struct EntryReader {
     let subset = node["trainable"].flatMap { trainable($0, path) }
     let proposed = optimizer(node["optimizer"], path: SchemaReader.join(path, "optimizer"))
     guard reader.log.issues.count == before, let projection, let initialization, let subset, let proposed else { return nil }
+    let title = text("name") ?? name ?? ""
+    checkName(title, node)
+    guard reader.log.issues.count == before else { return nil }
     return MethodEntry(
-      name: text("name") ?? name ?? "", paper: text("paper"), summary: text("summary"), projection: projection,
+      name: title, paper: text("paper"), summary: text("summary"), projection: projection,
       initialization: initialization, trainable: subset,
       targets: node["targets"]?.items?.compactMap(\.text) ?? [TargetSelector.allLinear], optimizer: proposed,
       peftType: text("peft_type"))
+  }
+
+  /// Names become those of files and types.
+  mutating func checkName(_ name: String, _ node: YAMLNode) {
+    guard name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._-]*/) == nil else { return }
+    let mark = (node["name"] ?? node).mark
+    reader.log.add("a method cannot be named '\(name)': use letters, digits, '-', '_' and '.'", at: mark)
   }
 
   /// What `method` says in a run file.

@@ -91,7 +91,12 @@ public struct MethodRegistry: Sendable {
 
   /// The entry's axes, made.
   public func assemble(_ entry: MethodEntry) throws(Refusal) -> Assembly {
-    Assembly(
+    guard !entry.hasAdapter || !entry.trainable.roles.isEmpty else {
+      throw Refusal(
+        "trainable names the base alone, and projection `\(entry.projection.name)` would stay as it starts",
+        remedy: "add roles of its tensors, or use projection: none")
+    }
+    return Assembly(
       projection: try Self.make(entry.projection, axes.projections, "projection"),
       initialization: try Self.make(entry.initialization, axes.inits, "init strategy"), trainable: entry.trainable)
   }

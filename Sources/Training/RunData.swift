@@ -59,8 +59,10 @@ struct RunData {
       tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), learnsPrompt: file.data.lossOn == .all,
       maximumLength: limit)
     let result = encoder.examples(try DataFile.read(path))
-    if result.cut > 0 { notes.append("\(path): \(result.cut) examples were cut to \(limit) tokens") }
-    if result.dropped > 0 { notes.append("\(path): \(result.dropped) examples had nothing to learn within \(limit) tokens") }
+    if result.cut > 0 { notes.append("\(path): examples cut to \(limit) tokens: \(result.cut)") }
+    if result.dropped > 0 {
+      notes.append("\(path): examples left out, with nothing to learn within \(limit) tokens: \(result.dropped)")
+    }
     guard !result.examples.isEmpty else {
       throw FileError(.badData, path, "no example has anything to learn", remedy: "raise data.max_seq_len")
     }

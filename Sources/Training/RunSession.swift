@@ -9,6 +9,9 @@ import Tokenization
 
 /// Everything a run file names, opened and checked: the model, the tokenizer, the data, the sites, the method.
 public struct RunSession: Sendable {
+  /// What a run's folder calls its run file, with every path and default filled in: not what people call theirs.
+  public static let fileName = "resolved.yaml"
+
   public let file: RunFile
   public let registry: MethodRegistry
   public let model: any LanguageModel
@@ -68,7 +71,7 @@ public struct RunSession: Sendable {
       parameterization = try Self.told(of: file, at: "method") { try registry.assemble(chosen) }
       sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.sites)
       let (axes, sites) = (parameterization, sites)
-      try Self.told(of: file, at: "method") { try Self.checkSize(axes, sites) }
+      try Self.told(of: file, at: "method") { try Self.checkLayout(axes, sites) }
     }
     self.notes = notes
   }
@@ -135,9 +138,16 @@ public struct RunSession: Sendable {
 }
 
 extension RunSession {
-  /// Refuses an adapter that the machine's memory cannot hold.
-  private static func checkSize(_ parameterization: any Parameterization, _ sites: [Site]) throws(Refusal) {
+  /// Refuses an adapter of which nothing is trained, or that the machine's memory cannot hold.
+  private static func checkLayout(_ parameterization: any Parameterization, _ sites: [Site]) throws(Refusal) {
     let layout = try Adapter.layout(parameterization, over: sites)
+    let subset = parameterization.trainable
+    guard layout.isEmpty || layout.contains(where: { subset.contains($0.role) }) else {
+      let roles = Set(layout.map(\.role.name)).intersection(Role.trainableNames).sorted().joined(separator: ", ")
+      throw Refusal(
+        "nothing is trainable: no tensor of this projection is a \(subset.roles.sorted().joined(separator: " or "))",
+        remedy: "name some of \(roles) under trainable")
+    }
     let (bytes, memory) = (layout.reduce(0.0) { $0 + 4 * Double($1.count) }, ProcessMemory.installed)
     guard bytes < memory else {
       throw Refusal(

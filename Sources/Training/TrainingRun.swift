@@ -67,6 +67,7 @@ public actor TrainingRun {
     if session.entry.hasAdapter { try session.checkTarget(adapterPath) }
     if session.entry.trainable.base { try ModelWriter.check(modelPath, model: session.model, existing: .replace) }
     let lock = try told { () throws(FileError) in try FolderLock(session.file.outputDir) }
+    if !resumes { try OccupiedFolder.checkInputs(of: session) }
     if !resumes, !overwrites { try OccupiedFolder.check(for: session) }
     self.lock = lock
   }
@@ -99,7 +100,7 @@ public actor TrainingRun {
     let log = try told { () throws(FileError) in
       // What an earlier run saved here must not be taken for this one's.
       if checkpoint == nil { try Checkpoint.removeAll(in: output) }
-      try WholeFile.write(file.resolvedText, to: Folder.join(output, "run.yaml"))
+      try WholeFile.write(file.resolvedText, to: Folder.join(output, RunSession.fileName))
       return try MetricsLog(Folder.join(output, "metrics.jsonl"), keepingUpTo: trainer.step)
     }
     let total =
@@ -157,7 +158,8 @@ public actor TrainingRun {
     // Activations are over; what they took is free for the making of files.
     MemoryUsage.trim()
     if !trainer.trainedBase.isEmpty {
-      try ModelWriter.write(session.model, replacing: trainer.trainedBase, existing: .replace, to: modelPath)
+      // As trained: in the 16 bits that the base may have, small steps would be lost.
+      try ModelWriter.write(session.model, replacing: trainer.trainedBase, dtype: .f32, existing: .replace, to: modelPath)
       outcome.modelPath = modelPath
     }
     if !trainer.adapter.layout.isEmpty {

@@ -244,6 +244,35 @@ private func tensor(_ name: String, _ shape: String, _ offsets: String) -> Strin
       "out/adapter: is an input and is not replaced; write to another folder")
   }
 
+  @Test func whatIsReadIsNotWrittenOver() async throws {
+    let scratch = try Scratch()
+    let ids = try scratch.ids()
+    try scratch.put("own/config.json", MappedFile(scratch["model/config.json"]).withBytes { Array($0) })
+    try scratch.put("own/model.safetensors", MappedFile(scratch["model/model.safetensors"]).withBytes { Array($0) })
+    for out in [ids, scratch["own/model.safetensors"]] {
+      let before = try SHA256.hex(ofFile: out)
+      let outcome = await scratch.peft("forward", "--model", "@own", "--inputs", ids, "--out", out)
+      #expect(outcome.status == .cannotCreate && outcome.notes.contains("is an input and is not replaced"), "\(outcome.notes)")
+      #expect(try SHA256.hex(ofFile: out) == before)
+    }
+    // A run file may lie in the folder of its run, but for one that is called as the run's own.
+    let text = try runText(["base_model: model": "base_model: ../model", "tokens: ": "tokens: ../", "_dir: out": "_dir: ."])
+    try scratch.put("here/run.yaml", text)
+    #expect(await scratch.peft("train", "@here/run.yaml", "-q").status == .ok)
+    #expect(try TextFile.read(scratch["here/run.yaml"]) == text)
+    try scratch.put("there/resolved.yaml", text)
+    for flags in [[], ["--overwrite"]] {
+      let outcome = await scratch.peft(["train", "@there/resolved.yaml"] + flags)
+      #expect(outcome.status == .cannotCreate && outcome.notes.contains("resolved.yaml: is read by this run"), "\(outcome.notes)")
+    }
+    // Somebody else's file of that name.
+    try scratch.put("out/metrics.jsonl", "mine")
+    try scratch.put("run.yaml", runText())
+    try await scratch.expectRefusal(
+      "train", "@run.yaml", status: .cannotCreate,
+      "out: holds `metrics.jsonl`, but no run; choose another output_dir, or begin anew with --overwrite")
+  }
+
   @Test func resultsAreNotWrittenOverOthers() async throws {
     let scratch = try Scratch()
     let both = ["--model", "@model", "--adapter", Fixtures.run("llama-tiny/lora/adapter_final")]

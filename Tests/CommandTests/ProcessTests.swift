@@ -30,6 +30,9 @@ import Testing
     let process = try start(scratch, ["train", "run.yaml"])
     // Without a suspension: the threads that would wake this test up are busy with others.
     while process.isRunning, (try? metrics(scratch["out"]).count) ?? 0 < 2 { usleep(2000) }
+    // Twice, as `timeout` does it: to the process and to its group.
+    kill(process.processIdentifier, signal)
+    usleep(1000)
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(process.terminationReason == .exit && process.terminationStatus == 75)

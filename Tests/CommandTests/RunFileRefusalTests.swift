@@ -42,8 +42,17 @@ import Testing
       "run.yaml:2:33: `method.trainable` is an empty list, but must be a list of strings"
     ),
     (
+      ["method: lora": "method: { use: lora, trainable: [base] }"],
+      "run.yaml:2:9: trainable names the base alone, and projection `low-rank` would stay as it starts; "
+        + "add roles of its tensors, or use projection: none"
+    ),
+    (
+      ["method: lora": "method: { use: lora, name: ../lora }"],
+      "run.yaml:2:28: a method cannot be named '../lora': use letters, digits, '-', '_' and '.'"
+    ),
+    (
       ["method: lora": "method: { use: lora, trainable: [core] }"],
-      "run.yaml:2:9: nothing is trainable; name roles of this method under trainable"
+      "run.yaml:2:9: nothing is trainable: no tensor of this projection is a core; name some of factor-a, factor-b under trainable"
     ),
     (
       ["method: lora": "method: lora\noptimizer: { lr: fast }"],
@@ -83,7 +92,7 @@ import Testing
     try await scratch.expectRefusal(
       "train", "@no.yaml", status: .missingInput, "no.yaml: cannot be read (No such file or directory)")
     try await scratch.expectRefusal(
-      "resume", "@model", status: .missingInput, "model: holds no run (there is no run.yaml); give a run's output_dir")
+      "resume", "@model", status: .missingInput, "model: holds no run (there is no resolved.yaml); give a run's output_dir")
   }
 
   @Test func theRankMayExceedASiteWhereThatIsAllowed() async throws {

@@ -68,6 +68,22 @@ import Testing
     #expect(refused.status == .configuration && refused.notes.contains("must be a list of numbers, or a text"))
   }
 
+  /// Rounded to the 16 bits of its base, a trained model would not be the one that was evaluated.
+  @Test func aTrainedModelIsSavedAsItWasTrained() async throws {
+    let scratch = try Scratch()
+    #expect(await scratch.peft("merge", "--model", "@model", "--dtype", "bf16", "--out", "@half").status == .ok)
+    let data = "data: { tokens: tokens.safetensors, valid: tokens.safetensors }\noptimizer: { lr: 1e-5 }"
+    try scratch.put(
+      "run.yaml",
+      runText([
+        "base_model: model": "base_model: half", "method: lora": "method: full", "data: { tokens: tokens.safetensors }": data,
+      ]))
+    #expect(await scratch.peft("train", "@run.yaml", "-q").status == .ok)
+    let last = try #require(try metrics(scratch["out"]).last?["eval_loss"]?.double)
+    let eval = await scratch.peft("eval", "--model", "@out/model", "--data", "@tokens.safetensors", "--json")
+    #expect(abs(try #require(try eval.json()["loss"]?.double) - last) < 1e-9)
+  }
+
   /// What was trained together belongs together, and says so.
   @Test func baseAndAdapterAreTrainedAlong() async throws {
     let scratch = try Scratch()

@@ -24,6 +24,7 @@ struct ForwardCommand: Subcommand {
 
   func run(_ call: Invocation) async throws -> ExitStatus {
     let input = try ForwardInput(inputs)
+    try refuseInputs()
     let attached = try model.open(call)
     let model = attached.model
     try model.check(length: input.length)
@@ -47,6 +48,14 @@ struct ForwardCommand: Subcommand {
     call.log.debug("loss \(loss.item) over \(count) ids")
     guard logits.isFinite else { throw Failure(.failed, "the logits are not finite; they were written to \(out)") }
     return .ok
+  }
+
+  /// What is read must not be written over: the ids, and files of the model and the adapter.
+  private func refuseInputs() throws(FileError) {
+    guard let target = Folder.real(out) else { return }
+    let folders = [model.model, model.adapter].compactMap { $0.flatMap(Folder.real) }
+    guard target == Folder.real(inputs) || folders.contains(Folder.split(target).folder) else { return }
+    throw FileError(.cannotCreate, out, "is an input and is not replaced", remedy: "write to another file")
   }
 }
 

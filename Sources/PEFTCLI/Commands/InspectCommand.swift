@@ -1,6 +1,7 @@
 import ArgumentParser
 import Files
 import JSON
+import Training
 
 struct InspectCommand: Subcommand {
   static let configuration = CommandConfiguration(
@@ -25,10 +26,11 @@ struct InspectCommand: Subcommand {
     guard Folder.isFolder(path) else { return Inspection(file: try SafetensorsFile(path)) }
     func has(_ name: String) -> Bool { Folder.isFile(Folder.join(path, name)) }
     if has("adapter_config.json") { return try Inspection(adapter: path) }
-    if has("run.yaml") { return try Inspection(run: path) }
+    if has(RunSession.fileName) { return try Inspection(run: path) }
     if has("config.json") { return try Inspection(model: path) }
     throw FileError(
       .missing, path, "is neither a model, an adapter nor a run",
-      cause: "there is no config.json, adapter_config.json or run.yaml", remedy: "give such a folder or a safetensors file")
+      cause: "there is no config.json, adapter_config.json or \(RunSession.fileName)",
+      remedy: "give such a folder or a safetensors file")
   }
 }

@@ -15,9 +15,10 @@ struct ResumeCommand: Subcommand {
 
   func run(_ call: Invocation) async throws -> ExitStatus {
     let registry = try call.registry()
-    let path = Folder.join(folder, "run.yaml")
+    let path = Folder.join(folder, RunSession.fileName)
     guard Folder.isFile(path) else {
-      throw FileError(.missing, folder, "holds no run", cause: "there is no run.yaml", remedy: "give a run's output_dir")
+      throw FileError(
+        .missing, folder, "holds no run", cause: "there is no \(RunSession.fileName)", remedy: "give a run's output_dir")
     }
     var file = try RunFile.load(path, registry: registry)
     // The folder may have been moved since.

@@ -51,7 +51,9 @@ enum Format {
   /// A path as short as it can be typed here: what lies below the current folder goes without it.
   static func path(_ path: String) -> String {
     let (path, here) = (Folder.tidied(Folder.absolute(path)), Folder.tidied(Folder.absolute(".")))
-    return path.hasPrefix(here + "/") ? String(path.dropFirst(here.count + 1)) : path
+    guard path.hasPrefix(here + "/") else { return path }
+    let short = String(path.dropFirst(here.count + 1))
+    return short.hasPrefix("-") ? "./" + short : short
   }
 
   static func percent(_ part: Int, of whole: Int) -> String {
