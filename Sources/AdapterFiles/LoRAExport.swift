@@ -17,7 +17,6 @@ public enum LoRAExport {
   public struct Report: Sendable, Hashable {
     public var sites: [SiteReport]
 
-    public var largestError: Double { sites.map(\.error).max() ?? 0 }
     /// Whether every site's change is in the file up to rounding.
     public var isExact: Bool { sites.allSatisfy { $0.error == 0 } }
   }

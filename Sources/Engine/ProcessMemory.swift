@@ -24,9 +24,6 @@ public struct ProcessMemory: Sendable {
   /// Memory the machine has.
   public static var installed: Double { Double(sysconf(Int32(_SC_PHYS_PAGES))) * Double(sysconf(Int32(_SC_PAGESIZE))) }
 
-  /// Memory that could be used without swapping; nil where the system does not tell.
-  public static var available: Int? { kibibytes("/proc/meminfo")?["MemAvailable"].map { $0 << 10 } }
-
   /// The lines `Name:  123 kB` of a file in /proc, which tells no size and so cannot be mapped.
   private static func kibibytes(_ path: String) -> [String: Int]? {
     guard let file = fopen(path, "r") else { return nil }

@@ -30,9 +30,6 @@ extension Tensor {
   /// The gradient that backward passes have added up at this leaf so far.
   public var gradient: Tensor? { node?.gradient }
 
-  /// Forgets the gradient of this leaf.
-  public func clearGradient() { node?.gradient = nil }
-
   /// This value as the result of an operation on `inputs`. Without history among them nothing is kept.
   ///
   /// `backward` must hold on to the `node` of its inputs rather than to tensors whose values it does not need.

@@ -12,9 +12,6 @@ public final class KVCache {
 
   init(capacity: Int) { self.capacity = capacity }
 
-  /// Forgets every position.
-  public func clear() { count = 0 }
-
   /// Puts the new rows of a layer behind those of the positions before; `count` moves only with `advance`.
   func append(layer: Int, _ keys: Tensor, _ values: Tensor) -> (keys: Tensor, values: Tensor) {
     precondition(count + keys.rows <= capacity, "\(count + keys.rows) positions in a cache of \(capacity)")

@@ -15,8 +15,6 @@ public enum ExitStatus: Int32, Sendable {
   case usage = 64
   case badData = 65
   case missingInput = 66
-  /// A fault of the program.
-  case software = 70
   case cannotCreate = 73
   case io = 74
   /// Stopped between two steps, with everything saved to go on from.

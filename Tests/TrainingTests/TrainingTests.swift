@@ -19,17 +19,7 @@ import Testing
   func adapterRunsAreRepeated(_ name: String) async throws {
     let folder = Self.runs + "/" + name
     let model = Self.runs + "/" + name.split(separator: "/")[0] + "/model"
-    let output = try await run(
-      """
-      base_model: \(model)
-      init_adapter: \(folder)/adapter_init
-      data: { tokens: \(folder)/batches.safetensors }
-      optimizer: { name: adamw, lr: 5e-3, weight_decay: 0.0, schedule: constant }
-      steps: 10
-      batch_size: 2
-      clip_grad_norm: null
-      output_dir: OUT
-      """)
+    let output = try await run(folder, base: model, "init_adapter: \(folder)/adapter_init")
     defer { try? FileManager.default.removeItem(atPath: output) }
     try expectLosses(of: output, equal: folder)
     try expectTensors(
@@ -39,17 +29,7 @@ import Testing
 
   @Test func fullFineTuningIsRepeated() async throws {
     let folder = Self.runs + "/llama-tiny/full"
-    let output = try await run(
-      """
-      base_model: \(folder)/adapter_init
-      method: full
-      data: { tokens: \(folder)/batches.safetensors }
-      optimizer: { name: adamw, lr: 5e-3, weight_decay: 0.0, schedule: constant }
-      steps: 10
-      batch_size: 2
-      clip_grad_norm: null
-      output_dir: OUT
-      """)
+    let output = try await run(folder, base: folder + "/adapter_init", "method: full")
     defer { try? FileManager.default.removeItem(atPath: output) }
     try expectLosses(of: output, equal: folder)
     try expectTensors(
@@ -57,12 +37,22 @@ import Testing
       folder + "/adapter_final/model.safetensors")
   }
 
-  /// Runs a file, `OUT` standing for a new folder; gives the folder.
-  func run(_ text: String) async throws -> String {
+  /// Repeats the reference run in `folder` on `base`, from `start`; gives the run's own folder.
+  func run(_ folder: String, base: String, _ start: String) async throws -> String {
     let output = NSTemporaryDirectory() + "/peft-parity-\(UUID().uuidString)"
     try Folder.create(output)
     let path = output + "/run.yaml"
-    try WholeFile.write(text.replacing("OUT", with: output), to: path)
+    let text = """
+      base_model: \(base)
+      \(start)
+      data: { tokens: \(folder)/batches.safetensors }
+      optimizer: { name: adamw, lr: 5e-3, weight_decay: 0.0, schedule: constant }
+      steps: 10
+      batch_size: 2
+      clip_grad_norm: null
+      output_dir: \(output)
+      """
+    try WholeFile.write(text, to: path)
     let registry = try Catalog.registry()
     let session = try RunSession(RunFile.load(path, registry: registry), registry: registry)
     _ = try await TrainingRun(session).run()

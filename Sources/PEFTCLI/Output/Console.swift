@@ -42,7 +42,6 @@ public final class Console: Sendable {
 
   /// Whether progress can be drawn.
   var isTerminal: Bool { target == .descriptors && isatty(2) == 1 }
-  var isPrintTerminal: Bool { target == .descriptors && isatty(1) == 1 }
 
   /// Columns of the terminal.
   var width: Int {
