@@ -4,10 +4,27 @@ import PackageDescription
 // Every method, in order: its target under Plugins/, and its files in methods/, which the catalog embeds so that the built
 // program finds them anywhere. `Sources/Catalog/Catalog.swift` holds the same list; a test compares the two and the folders.
 let methods: KeyValuePairs = [
+  "AdaPreLoRA": [],
+  "AltLoRA": [],
+  "BlockLoRA": [],
+  "DoRA": [],
+  "GaLore": [],
+  "Hydra": [],
   "LoRA": ["lora", "rslora"],
   "LoRAGA": ["lora-ga"],
+  "LoRAPlus": [],
+  "LoRAPro": [],
+  "LoRARITE": [],
+  "LoRASB": [],
+  "Masked": [],
+  "PiSSA": [],
+  "QWHA": [],
   "QueryableLoRA": ["queryable-lora"],
+  "SALT": [],
+  "SNELL": [],
+  "ScaledAdamW": [],
   "UniLoRA": ["uni-lora"],
+  "WaRA": [],
 ]
 let plugins = methods.map(\.key)
 let entries = ["full"] + methods.flatMap(\.value)

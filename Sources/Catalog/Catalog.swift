@@ -1,10 +1,27 @@
+import AdaPreLoRA
+import AltLoRA
+import BlockLoRA
+import DoRA
+import GaLore
+import Hydra
 import LoRA
 import LoRAGA
+import LoRAPlus
+import LoRAPro
+import LoRARITE
+import LoRASB
+import Masked
 import PEFTKernel
+import PiSSA
+import QWHA
 import QueryableLoRA
 import Registry
+import SALT
+import SNELL
+import ScaledAdamW
 import Training
 import UniLoRA
+import WaRA
 
 /// Every method of this package: its code and its entries in `methods/`.
 public enum Catalog {
@@ -13,10 +30,27 @@ public enum Catalog {
   /// What training itself offers, then the methods as `Package.swift` lists them, each with its files.
   private static let methods: [Method] = [
     (AdamW.plugin, ["full": PackageResources.full_yaml]),
+    (AdaPreLoRAMethod.plugin, [:]),
+    (AltLoRAMethod.plugin, [:]),
+    (BlockLoRAMethod.plugin, [:]),
+    (DoRAMethod.plugin, [:]),
+    (GaLoreMethod.plugin, [:]),
+    (HydraMethod.plugin, [:]),
     (LoRAMethod.plugin, ["lora": PackageResources.lora_yaml, "rslora": PackageResources.rslora_yaml]),
     (LoRAGAMethod.plugin, ["lora-ga": PackageResources.lora_ga_yaml]),
+    (LoRAPlusMethod.plugin, [:]),
+    (LoRAProMethod.plugin, [:]),
+    (LoRARITEMethod.plugin, [:]),
+    (LoRASBMethod.plugin, [:]),
+    (MaskedMethod.plugin, [:]),
+    (PiSSAMethod.plugin, [:]),
+    (QWHAMethod.plugin, [:]),
     (QueryableLoRAMethod.plugin, ["queryable-lora": PackageResources.queryable_lora_yaml]),
+    (SALTMethod.plugin, [:]),
+    (SNELLMethod.plugin, [:]),
+    (ScaledAdamWMethod.plugin, [:]),
     (UniLoRAMethod.plugin, ["uni-lora": PackageResources.uni_lora_yaml]),
+    (WaRAMethod.plugin, [:]),
   ]
 
   /// What the methods register.

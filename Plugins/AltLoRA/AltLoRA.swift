@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum AltLoRAMethod {
+  public static let plugin = Plugin("alt-lo-ra")
+}

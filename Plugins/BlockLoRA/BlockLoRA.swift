@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum BlockLoRAMethod {
+  public static let plugin = Plugin("block-lo-ra")
+}

@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum DoRAMethod {
+  public static let plugin = Plugin("do-ra")
+}

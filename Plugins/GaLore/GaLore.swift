@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum GaLoreMethod {
+  public static let plugin = Plugin("ga-lore")
+}

@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum HydraMethod {
+  public static let plugin = Plugin("hydra")
+}

@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum LoRAPlusMethod {
+  public static let plugin = Plugin("lo-raplus")
+}

@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum LoRAProMethod {
+  public static let plugin = Plugin("lo-rapro")
+}

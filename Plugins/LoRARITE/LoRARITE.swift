@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum LoRARITEMethod {
+  public static let plugin = Plugin("lo-rarite")
+}

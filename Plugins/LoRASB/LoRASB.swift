@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum LoRASBMethod {
+  public static let plugin = Plugin("lo-rasb")
+}

@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum MaskedMethod {
+  public static let plugin = Plugin("masked")
+}

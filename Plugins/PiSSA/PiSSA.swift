@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum PiSSAMethod {
+  public static let plugin = Plugin("pi-ssa")
+}

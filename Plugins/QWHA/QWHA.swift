@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum QWHAMethod {
+  public static let plugin = Plugin("qwha")
+}

@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum SALTMethod {
+  public static let plugin = Plugin("salt")
+}

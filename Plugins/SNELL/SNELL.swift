@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum SNELLMethod {
+  public static let plugin = Plugin("snell")
+}

@@ -1,0 +1,5 @@
+import PEFTKernel
+
+public enum WaRAMethod {
+  public static let plugin = Plugin("wa-ra")
+}

@@ -1,0 +1,6 @@
+import LoRASB
+import Testing
+
+@Suite struct LoRASBTests {
+  @Test func isNamed() { #expect(LoRASBMethod.plugin.name == "lo-rasb") }
+}

@@ -1,0 +1,6 @@
+import PiSSA
+import Testing
+
+@Suite struct PiSSATests {
+  @Test func isNamed() { #expect(PiSSAMethod.plugin.name == "pi-ssa") }
+}

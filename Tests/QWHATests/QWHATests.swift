@@ -1,0 +1,6 @@
+import QWHA
+import Testing
+
+@Suite struct QWHATests {
+  @Test func isNamed() { #expect(QWHAMethod.plugin.name == "qwha") }
+}

@@ -1,0 +1,6 @@
+import SALT
+import Testing
+
+@Suite struct SALTTests {
+  @Test func isNamed() { #expect(SALTMethod.plugin.name == "salt") }
+}

@@ -1,0 +1,6 @@
+import ScaledAdamW
+import Testing
+
+@Suite struct ScaledAdamWTests {
+  @Test func isNamed() { #expect(ScaledAdamWMethod.plugin.name == "scaled-adam-w") }
+}
