@@ -19,7 +19,8 @@ extension AdaPreLoRARule {
       }
     case .surrogate: sums = Self.surrogate(p)
     }
-    func mean(_ sums: [Double], over count: Int) -> Tensor { Tensor(sums.map { $0 / Double(count) + eps }, .float64) }
+    // Sums of squares that came about in other ways than by squaring may come out just below 0.
+    func mean(_ sums: [Double], over count: Int) -> Tensor { Tensor(sums.map { max($0, 0) / Double(count) + eps }, .float64) }
     return (mean(sums.rows, over: p.a.columns), mean(sums.columns, over: p.b.rows))
   }
 
@@ -30,8 +31,7 @@ extension AdaPreLoRARule {
     let z = Tensor.joinedRows([p.a, p.gradA])
     let rows = ((u ⋅ (z ⋅ z.t)) * u) ⋅ Tensor(repeating: 1, shape: [u.columns, 1], .float64)
     let columns = Tensor(repeating: 1, shape: [1, z.rows], .float64) ⋅ (((u.t ⋅ u) ⋅ z) * z)
-    // What is 0 may come out just below it.
-    return Energies(rows: rows.values.map { max($0, 0) }, columns: columns.values.map { max($0, 0) })
+    return Energies(rows: rows.values, columns: columns.values)
   }
 }
 
