@@ -44,11 +44,10 @@ public struct GoldenSteps: Sendable {
 extension GoldenComputation {
   /// One whose results are at hand.
   public init(entry: String, _ values: [String: Tensor]) {
-    self.init(
-      entry: entry,
-      results: values.mapValues { value in
-        { () throws(Refusal) in value }
-      })
+    var results: [String: @Sendable () throws(Refusal) -> Tensor] = [:]
+    // One by one: `mapValues` to functions with typed errors is compiled wrongly (Swift 6.3).
+    for (name, value) in values { results[name] = { () throws(Refusal) in value } }
+    self.init(entry: entry, results: results)
   }
 }
 
