@@ -64,13 +64,13 @@ extension Support {
   /// row i, (P·G·Pᵀ)[J, J]·f = (M·G·Pᵀ)[i, J].
   public func values(right: Tensor, gram: Tensor?) throws(Refusal) -> Tensor {
     let (b, width) = (right.values, right.columns)
-    func right(_ i: Int) -> [Double] { rows[i].map { b[i * width + $0] } }
-    guard let gram else { return Tensor(rows.indices.flatMap(right), .float64) }
+    func side(_ i: Int) -> [Double] { rows[i].map { b[i * width + $0] } }
+    guard let gram else { return Tensor(rows.indices.flatMap(side), .float64) }
     let g = gram.values
     do {
       let solutions = try LinearAlgebra.solveEach(rows.count) { i in
         let columns = rows[i]
-        return (columns.flatMap { j in columns.map { g[j * width + $0] } }, right(i))
+        return (columns.flatMap { j in columns.map { g[j * width + $0] } }, side(i))
       }
       return Tensor(solutions.flatMap(\.self), .float64)
     } catch {

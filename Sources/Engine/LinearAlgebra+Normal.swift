@@ -31,9 +31,13 @@ extension LinearAlgebra {
     }
     let lower = Int8(UInt8(ascii: "L"))
     var (a, x) = (matrix, right)
-    // The 1-norm, largest sum over a column; of a symmetric matrix, over a row as well.
-    let norm =
-      (0..<right.count).map { row in matrix[row * right.count..<(row + 1) * right.count].reduce(0) { $0 + abs($1) } }.max() ?? 0
+    // The 1-norm: the largest sum of magnitudes over a column.
+    var norm = 0.0
+    for start in stride(from: 0, to: matrix.count, by: right.count) {
+      var sum = 0.0
+      for value in matrix[start..<start + right.count] { sum += abs(value) }
+      norm = max(norm, sum)
+    }
     if LAPACKE_dpotrf(LAPACK_COL_MAJOR, lower, n, &a, n) == 0 {
       var reciprocal = 0.0
       let info = LAPACKE_dpocon(LAPACK_COL_MAJOR, lower, n, a, n, norm, &reciprocal)
