@@ -22,8 +22,8 @@ extension QWHAMethod {
       gradients: ["qwha_spectrum": spectrum])
     problem.originals = [site.id: weight + error]
     problem.grams = [site.id: gram]
-    func length(_ error: Tensor) -> Tensor { Tensor([Metric.gram(gram).length(of: error)], .float64) }
-    func ones(_ made: GoldenStart) throws(Refusal) -> Tensor {
+    @Sendable func length(_ error: Tensor) -> Tensor { Tensor([Metric.gram(gram).length(of: error)], .float64) }
+    @Sendable func ones(_ made: GoldenStart) throws(Refusal) -> Tensor {
       let places = try SparseEntries.places(indices, of: made.start.tensors, outputs: site.outputs, inputs: transform.size)
       return Tensor(repeating: 1, shape: [places.count], .float64).scattered(at: places)
     }
