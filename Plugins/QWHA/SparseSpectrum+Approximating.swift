@@ -20,7 +20,7 @@ extension SparseSpectrum: Approximating {
     let (support, values) = try fitted(error, target.metric, count(at: site), transform, site)
     let theta = (values * (1 / scale(at: site))).converted(to: .float32)
     let tensors = Tensors([TensorKey(Self.spectrum, site.id): theta, TensorKey(Self.indices, site.id): support.index])
-    let places = try places(tensors, at: site)
+    let places = try self.places(tensors, at: site)
     let reached = theta.converted(to: .float64).scattered(at: places, scale: scale(at: site)).hadamardTransposed(transform)
     var isBest = support.count == site.outputs * transform.size
     if case .frobenius = target.metric, transform.size == site.inputs { isBest = true }

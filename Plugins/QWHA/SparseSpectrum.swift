@@ -111,7 +111,7 @@ public struct SparseSpectrum: Projection {
     for site in sites { _ = try places(stored, at: site) }
   }
 
-  private func places(_ stored: Tensors, at site: Site) throws(Refusal) -> SparsePlaces {
+  func places(_ stored: Tensors, at site: Site) throws(Refusal) -> SparsePlaces {
     try SparseEntries.places(
       TensorKey(Self.indices, site.id), of: stored, outputs: site.outputs, inputs: transform(at: site).size)
   }
