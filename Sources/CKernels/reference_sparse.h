@@ -57,13 +57,30 @@ void FN(entries_acc)(T *y, const T *theta, const T *row, const T *column, T scal
   END
 }
 
-void FN(entries_backward_acc)(T *dz, T *dtheta, const T *theta, const T *row, const T *column, T scale, const T *dy,
-                              const T *z, size_t count) {
+void FN(entries_gradient_acc)(T *dtheta, const T *row, const T *column, T scale, const T *dy, const T *z, size_t count) {
   ENTRIES T s = 0;
-  if (dtheta) TOKENS s += dy[i * 32 + t] * z[j * 32 + t];
-  if (dtheta) dtheta[l] += scale * s;
-  if (dz) TOKENS dz[j * 32 + t] += scale * theta[l] * dy[i * 32 + t];
+  TOKENS s += dy[i * 32 + t] * z[j * 32 + t];
+  dtheta[l] += scale * s;
   END
+}
+
+void FN(entries_transposed)(T *new_theta, T *new_row, T *new_column, const T *theta, const T *row, const T *column,
+                            int32_t *next, size_t count, size_t inputs) {
+  // Where each column's entries begin; they come by row, and so they stay.
+  memset(next, 0, inputs * sizeof(int32_t));
+  for (size_t l = 0; l < count; l++) next[(size_t)column[l]]++;
+  int32_t start = 0;
+  for (size_t j = 0; j < inputs; j++) {
+    const int32_t entries = next[j];
+    next[j] = start;
+    start += entries;
+  }
+  for (size_t l = 0; l < count; l++) {
+    const int32_t at = next[(size_t)column[l]]++;
+    new_theta[at] = theta[l];
+    new_row[at] = row[l];
+    new_column[at] = column[l];
+  }
 }
 
 void FN(entries_row_acc)(T *y, const T *theta, const T *row, const T *column, T scale, const T *z, size_t count) {

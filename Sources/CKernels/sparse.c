@@ -74,8 +74,8 @@ CLONED void entries_acc_f32(float *y, const float *theta, const float *row, cons
   }
 }
 
-CLONED void entries_backward_acc_f32(float *dz, float *dtheta, const float *theta, const float *row, const float *column,
-                                     float scale, const float *dy, const float *z, size_t count) {
+CLONED void entries_gradient_acc_f32(float *restrict dtheta, const float *row, const float *column, float scale,
+                                     const float *dy, const float *z, size_t count) {
   size_t l = 0;
   while (l < count) {
     const float number = row[l];
@@ -85,24 +85,32 @@ CLONED void entries_backward_acc_f32(float *dz, float *dtheta, const float *thet
     a = a * scale;
     b = b * scale;
     for (; l < count && row[l] == number; l++) {
-      const size_t j = (size_t)(int32_t)column[l] * 32;
-      if (dtheta) {
-        f32x16 p, q;
-        load_f32(&p, z + j, 16);
-        load_f32(&q, z + j + 16, 16);
-        p = a * p + b * q;
-        dtheta[l] += sum16(&p);
-      }
-      if (dz) {
-        f32x16 p, q;
-        load_f32(&p, dz + j, 16);
-        load_f32(&q, dz + j + 16, 16);
-        p = a * theta[l] + p;
-        q = b * theta[l] + q;
-        store_f32(dz + j, &p, 16);
-        store_f32(dz + j + 16, &q, 16);
-      }
+      const float *z0 = z + (size_t)(int32_t)column[l] * 32;
+      f32x16 p, q;
+      load_f32(&p, z0, 16);
+      load_f32(&q, z0 + 16, 16);
+      p = a * p + b * q;
+      dtheta[l] += sum16(&p);
     }
+  }
+}
+
+void entries_transposed_f32(float *restrict new_theta, float *restrict new_row, float *restrict new_column,
+                            const float *restrict theta, const float *restrict row, const float *restrict column,
+                            int32_t *restrict next, size_t count, size_t inputs) {
+  memset(next, 0, inputs * sizeof(int32_t));
+  for (size_t l = 0; l < count; l++) next[(int32_t)column[l]]++;
+  int32_t start = 0;
+  for (size_t j = 0; j < inputs; j++) {
+    const int32_t entries = next[j];
+    next[j] = start;
+    start += entries;
+  }
+  for (size_t l = 0; l < count; l++) {
+    const int32_t at = next[(int32_t)column[l]]++;
+    new_theta[at] = theta[l];
+    new_row[at] = row[l];
+    new_column[at] = column[l];
   }
 }
 

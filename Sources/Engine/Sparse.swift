@@ -75,38 +75,48 @@ private struct SparseProduct {
 
   /// dz += scale · dy·F and dθ_l += scale · Σ_t dy[t, i_l]·z[t, j_l], each where it is wanted; z may be left out without dθ.
   func addGradients(dz: Tensor?, dTheta: Tensor?, _ dy: Tensor, _ z: Tensor?) {
-    guard dz != nil || dTheta != nil else { return }
-    let width = Self.tile
     guard dy.rows >= Self.fewest else {
       for t in 0..<dy.rows { addRowGradients(dz, dTheta, dy, z, t) }
       return
     }
+    // Entries by column make dy·F a sum into one place after another, as z·Fᵀ is with entries by row.
+    if let dz { transposed.add(to: dz, dy) }
+    guard let dTheta, let z else { return }
+    let width = Self.tile
     let tiles = (dy.rows + width - 1) / width
     // Tiles share their sums in groups that follow from the shape alone, so that results do not depend on cores.
     let groups = min(8, tiles)
-    let sums = dTheta.map { _ in Tensor.zeros([groups, count], dy.scalar) }
+    let sums = Tensor.zeros([groups, count], dy.scalar)
     Threads.each(groups) { group in
       for part in stride(from: group, to: tiles, by: groups) {
         let (start, rows) = (part * width, min(width, dy.rows - part * width))
-        let dyTile = tile(dy, start, rows)
-        let zTile = dTheta == nil ? nil : z.map { tile($0, start, rows) }
-        let dzTile = dz.map { tile($0, start, rows) }
+        let (dyTile, zTile, at) = (tile(dy, start, rows), tile(z, start, rows), group * count)
         switch dy.scalar {
         case .float32:
-          entries_backward_acc_f32(
-            dzTile?.f32, sums.map { $0.f32 + group * count }, values.f32, places.f32, places.f32 + count, Float(scale),
-            dyTile.f32, zTile?.f32, count)
-          if let dz, let dzTile { from_tile_f32(dz.f32 + start * inputs, 0, dzTile.f32, rows, inputs) }
+          entries_gradient_acc_f32(sums.f32 + at, places.f32, places.f32 + count, Float(scale), dyTile.f32, zTile.f32, count)
         case .float64:
-          entries_backward_acc_f64(
-            dzTile?.f64, sums.map { $0.f64 + group * count }, values.f64, places.f64, places.f64 + count, scale, dyTile.f64,
-            zTile?.f64, count)
-          if let dz, let dzTile { from_tile_f64(dz.f64 + start * inputs, 0, dzTile.f64, rows, inputs) }
+          entries_gradient_acc_f64(sums.f64 + at, places.f64, places.f64 + count, scale, dyTile.f64, zTile.f64, count)
         }
       }
     }
-    guard let sums, let dTheta else { return }
     for group in 0..<groups { Elementwise.accumulate(dTheta, sums.view(group * count, [count])) }
+  }
+
+  /// Fᵀ.
+  private var transposed: SparseProduct {
+    let theta = Tensor(uninitialized: [count], values.scalar)
+    let turned = Tensor(uninitialized: [2, count], values.scalar)
+    withUnsafeTemporaryAllocation(of: Int32.self, capacity: inputs) { next in
+      switch values.scalar {
+      case .float32:
+        entries_transposed_f32(
+          theta.f32, turned.f32 + count, turned.f32, values.f32, places.f32, places.f32 + count, next.baseAddress, count, inputs)
+      case .float64:
+        entries_transposed_f64(
+          theta.f64, turned.f64 + count, turned.f64, values.f64, places.f64, places.f64 + count, next.baseAddress, count, inputs)
+      }
+    }
+    return SparseProduct(places: turned, values: theta, scale: scale, outputs: inputs, inputs: outputs)
   }
 
   private func addRowGradients(_ dz: Tensor?, _ dTheta: Tensor?, _ dy: Tensor, _ z: Tensor?, _ t: Int) {

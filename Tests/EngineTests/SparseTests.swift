@@ -101,12 +101,21 @@ import Testing
         from_tile_f64(&c, accumulate, yC, tokens, outputs)
         agree("from tile", tolerance: 1e-5, fast: a, reference: b, double: c)
       }
-      var (dA, dB, dC) = (zA, zB, zC), (tA, tB, tC) = (theta, theta, wide(theta))
-      entries_backward_acc_f32(&dA, &tA, theta, row, column, 0.5, gA, zA, count)
-      entries_backward_acc_ref_f32(&dB, &tB, theta, row, column, 0.5, gB, zB, count)
-      entries_backward_acc_f64(&dC, &tC, wide(theta), wide(row), wide(column), 0.5, gC, zC, count)
-      agree("entries dz", tolerance: 1e-5, fast: dA, reference: dB, double: dC)
+      var (tA, tB, tC) = (theta, theta, wide(theta))
+      entries_gradient_acc_f32(&tA, row, column, 0.5, gA, zA, count)
+      entries_gradient_acc_ref_f32(&tB, row, column, 0.5, gB, zB, count)
+      entries_gradient_acc_f64(&tC, wide(row), wide(column), 0.5, gC, zC, count)
       agree("entries dtheta", tolerance: 1e-5, fast: tA, reference: tB, double: tC)
+    }
+    let order = (0..<count).sorted { (column[$0], row[$0]) < (column[$1], row[$1]) }
+    let none = [Float](repeating: 9, count: count)
+    var (tA, rA, cA, tB, rB, cB) = (none, none, none, none, none, none)
+    var (tC, rC, cC, next) = (wide(none), wide(none), wide(none), [Int32](repeating: 9, count: inputs))
+    entries_transposed_f32(&tA, &rA, &cA, theta, row, column, &next, count, inputs)
+    entries_transposed_ref_f32(&tB, &rB, &cB, theta, row, column, &next, count, inputs)
+    entries_transposed_f64(&tC, &rC, &cC, wide(theta), wide(row), wide(column), &next, count, inputs)
+    for (list, a, b, c) in [(theta, tA, tB, tC), (row, rA, rB, rC), (column, cA, cB, cC)] {
+      #expect(a == order.map { list[$0] } && b == a && c == wide(a))
     }
     let z = values(inputs, seed: 75), y = values(outputs, seed: 76)
     var (a, b, c) = (y, y, wide(y))
@@ -114,7 +123,8 @@ import Testing
     entries_row_acc_ref_f32(&b, theta, row, column, 0.5, z, count)
     entries_row_acc_f64(&c, wide(theta), wide(row), wide(column), 0.5, wide(z), count)
     agree("one token", tolerance: 1e-5, fast: a, reference: b, double: c)
-    var (dA, dB, dC) = (z, z, wide(z)), (tA, tB, tC) = (theta, theta, wide(theta))
+    var (dA, dB, dC) = (z, z, wide(z))
+    (tA, tB, tC) = (theta, theta, wide(theta))
     entries_row_backward_acc_f32(&dA, &tA, theta, row, column, 0.5, y, z, count)
     entries_row_backward_acc_ref_f32(&dB, &tB, theta, row, column, 0.5, y, z, count)
     entries_row_backward_acc_f64(&dC, &tC, wide(theta), wide(row), wide(column), 0.5, wide(y), wide(z), count)

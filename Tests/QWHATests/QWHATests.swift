@@ -144,7 +144,8 @@ private func fixture(_ name: String, _ here: String = #filePath) -> String {
   @Test func paddedRowsMayHoldMoreThanTheyNeed() throws {
     let site = Self.sites[1]
     let problem = Problem(site)
-    let (found, change) = try near(SparseSpectrum(size: .count(14 * 35), temperature: 0), site, .gram(problem.gram), problem.error)
+    let (found, change) = try near(
+      SparseSpectrum(size: .count(14 * 35), temperature: 0), site, .gram(problem.gram), problem.error)
     #expect((change - problem.error).largestMagnitude < 1e-5)
     #expect(found.tensors["qwha_spectrum", site.id].largestMagnitude < 10 * problem.error.largestMagnitude)
   }

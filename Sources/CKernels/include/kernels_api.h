@@ -114,10 +114,14 @@ void CK_FN(from_tile)(CK_T *x, int accumulate, const CK_T *tile, size_t rows, si
 // On tiles: y[row[l],:] += scale theta[l] z[column[l],:].
 void CK_FN(entries_acc)(CK_T *y, const CK_T *theta, const CK_T *row, const CK_T *column, CK_T scale, const CK_T *z,
                         size_t count);
-// dz[column[l],:] += scale theta[l] dy[row[l],:] and dtheta[l] += scale dy[row[l],:] . z[column[l],:]; either may be NULL.
-void CK_FN(entries_backward_acc)(CK_T *dz, CK_T *dtheta, const CK_T *theta, const CK_T *row, const CK_T *column,
-                                 CK_T scale, const CK_T *dy, const CK_T *z, size_t count);
-// The same three sums for one token: y, z, dy, dz are rows of activations.
+// dtheta[l] += scale dy[row[l],:] . z[column[l],:].
+void CK_FN(entries_gradient_acc)(CK_T *dtheta, const CK_T *row, const CK_T *column, CK_T scale, const CK_T *dy,
+                                 const CK_T *z, size_t count);
+// The entries of the transpose: new_* list them ascending by column, then by row. next holds inputs numbers.
+void CK_FN(entries_transposed)(CK_T *new_theta, CK_T *new_row, CK_T *new_column, const CK_T *theta, const CK_T *row,
+                               const CK_T *column, int32_t *next, size_t count, size_t inputs);
+// For one token, y, z, dy, dz rows of activations: y as above; then dtheta[l] += scale dy[row[l]] z[column[l]] and
+// dz[column[l]] += scale theta[l] dy[row[l]], either of which may be NULL.
 void CK_FN(entries_row_acc)(CK_T *y, const CK_T *theta, const CK_T *row, const CK_T *column, CK_T scale, const CK_T *z,
                             size_t count);
 void CK_FN(entries_row_backward_acc)(CK_T *dz, CK_T *dtheta, const CK_T *theta, const CK_T *row, const CK_T *column,
