@@ -9,9 +9,11 @@ extension GaLoreMethod {
     compute: { (file) throws(Refusal) in
       guard let rate = file.config["lr"]?.number else { throw Refusal("the file's config has no `lr`") }
       var given = file.options
-    given["lr"] = nil
-    given["rank"] = given.removeValue(forKey: "r")
-    let rule = try adam.make(try Options(given, checkedBy: adam.options))
+      given["lr"] = nil
+      given["rank"] = given.removeValue(forKey: "r")
+      // The oracle codes moments of every size.
+      given["min_8bit_size"] = .int(0)
+      let rule = try adam.make(try Options(given, checkedBy: adam.options))
       let weight = try file.tensor("param.weight.0").copied()
       let site = Site(id: SiteID("site"), use: "attention.query", outputs: weight.rows, inputs: weight.columns)
       let parameters = [Parameter(name: "weight", role: nil, decays: true, value: weight, site: site)]
@@ -31,7 +33,7 @@ extension GaLoreMethod {
         t += 1
       }
       guard t > 1 else { throw Refusal("the file has no step: no grad.weight.1") }
-      return GoldenComputation(entry: "galore", results)
+      return GoldenComputation(entry: "galore", results: results)
     })
 }
 

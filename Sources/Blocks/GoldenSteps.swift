@@ -41,16 +41,6 @@ public struct GoldenSteps: Sendable {
   }
 }
 
-extension GoldenComputation {
-  /// One whose results are at hand.
-  public init(entry: String, _ values: [String: Tensor]) {
-    var results: [String: @Sendable () throws(Refusal) -> Tensor] = [:]
-    // One by one: `mapValues` to functions with typed errors is compiled wrongly (Swift 6.3).
-    for (name, value) in values { results[name] = { () throws(Refusal) in value } }
-    self.init(entry: entry, results: results)
-  }
-}
-
 extension GoldenReader {
   /// A reader of the files `lora-optimizers` that are about one of these optimizers.
   public static func ofPairs(_ definitions: [AxisDefinition<any UpdateRule>]) -> GoldenReader {
@@ -64,7 +54,7 @@ extension GoldenReader {
         guard let definition = definition(file), let rank = file.int("r") else { throw Refusal("the config has no `r`") }
         let scale = (file.config["lora_alpha"]?.number ?? Double(rank)) / Double(rank)
         let steps = try file.steps(definition, product: "given.GW", factor: scale)
-        return GoldenComputation(entry: definition.name, steps.results)
+        return GoldenComputation(entry: definition.name, results: steps.results)
       })
   }
 }

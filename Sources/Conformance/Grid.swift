@@ -96,7 +96,7 @@ public struct Grid: Sendable {
       let shop = try Workshop(entry, try registry.assemble(entry), learningRate: 1e-3)
       do {
         let adapter = try shop.adapter()
-        let trainer = try shop.trainer(adapter, try registry.rule(optimizer, options: [:]))
+        let trainer = try shop.trainer(adapter, try registry.rule(optimizer, options: Law.smallRank(of: optimizer, registry)))
         if try trainer.takeStep().gradientNorm == 0 { return .idle }
         for _ in 0..<2 { _ = try trainer.takeStep() }
         let moved = !adapter.tensors.differences(from: trainer.adapter.tensors).isEmpty || !trainer.trainedBase.isEmpty

@@ -49,17 +49,45 @@ extension Law {
     let adapter = try shop.adapter()
     var faults: [String] = []
     for name in trial.method.registry.axes.optimizers.keys.sorted() {
+      let rule = try trial.method.registry.rule(name, options: Self.smallRank(of: name, trial.method.registry))
       let trainer: Trainer
-      do { trainer = try shop.trainer(adapter, try trial.method.registry.rule(name, options: [:])) } catch let refusal as Refusal
-      {
-        if refusal.reason.isEmpty { faults.append("\(name) is refused without a reason") }
+      do { trainer = try shop.trainer(adapter, rule) } catch let refusal as Refusal {
+        if !refusal.reason.contains(name) { faults.append("\(name) is refused without its name: \(refusal)") }
+        if refusal.remedy.isEmpty { faults.append("\(name) is refused without a remedy: \(refusal)") }
         continue
       }
-      for _ in 0..<3 { _ = try trainer.takeStep() }
+      for _ in 0..<4 { _ = try trainer.takeStep() }
       let moved = Set(adapter.tensors.differences(from: trainer.adapter.tensors))
       if moved.isEmpty && trainer.trainedBase.isEmpty { faults.append("\(name) moves nothing") }
+      for (key, value) in trainer.adapter.tensors.values where !value.isFinite {
+        faults.append("\(name) makes \(key) not finite")
+      }
+      // Once for every method; other cases differ in sizes.
+      guard trial.given == trial.method.cases.first else { continue }
+      faults += try paused(trainer, adapter, rule, shop).map { "with \(name), \($0)" }
     }
     return faults
+  }
+
+  /// What differs where the four steps of `whole` are taken in two halves, with a checkpoint between them.
+  private func paused(_ whole: Trainer, _ adapter: Adapter, _ rule: any UpdateRule, _ shop: Workshop) throws -> [String] {
+    try ScratchFolder.using { folder in
+      let first = try shop.trainer(adapter, rule)
+      for _ in 0..<2 { _ = try first.takeStep() }
+      let second = try shop.trainer(adapter, rule)
+      try second.restore(from: try Checkpoint.write(first, to: folder))
+      for _ in 0..<2 { _ = try second.takeStep() }
+      return whole.adapter.tensors.differences(from: second.adapter.tensors).map { "\($0) differs after a pause" }
+        + whole.trainedBase.filter { second.trainedBase[$0]?.isIdentical(to: $1) != true }.map {
+          "the base's \($0.key) differs after a pause"
+        }
+    }
+  }
+
+  /// A rank that fits the small model, for rules that have one.
+  static func smallRank(of optimizer: String, _ registry: MethodRegistry) -> [String: OptionValue] {
+    let options = registry.axes.optimizers[optimizer]?.options ?? []
+    return options.contains { $0.name == "rank" } ? ["rank": .int(2)] : [:]
   }
 
   func resume(_ trial: Trial) throws -> [String] {

@@ -16,6 +16,8 @@ public enum Law: String, CaseIterable, Sendable {
   case order
   /// Analytic gradients are the differences', for every trained tensor and the input.
   case gradient
+  /// A start near a matrix is as near as it says, and as near as can be where it says that.
+  case approximation
   /// Reference files of independent oracles.
   case goldens
   /// The merged weight computes what base and adapter compute, or merging is refused with its reason.
@@ -60,6 +62,7 @@ public enum Law: String, CaseIterable, Sendable {
     case .seed: try seed(trial)
     case .order: try order(trial)
     case .gradient: try gradient(trial)
+    case .approximation: try approximation(trial)
     case .goldens: []
     case .merge: try merge(trial)
     case .memory: try memory(trial)

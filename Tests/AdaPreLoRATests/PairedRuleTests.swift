@@ -23,7 +23,9 @@ import Testing
   }
 
   @Test(arguments: names) func refusesWhatIsNoPair(_ name: String) throws {
-    let (a, b) = (PairBench(outputs: 5, inputs: 4, rank: 2).parameters()[0], PairBench(outputs: 5, inputs: 4, rank: 2).parameters()[1])
+    let (a, b) = (
+      PairBench(outputs: 5, inputs: 4, rank: 2).parameters()[0], PairBench(outputs: 5, inputs: 4, rank: 2).parameters()[1]
+    )
     func only(_ role: Role?, _ named: String) -> [Parameter] {
       [Parameter(name: named, role: role, decays: true, value: .zeros([4, 4]))]
     }
@@ -128,7 +130,8 @@ import Testing
   }
 
   /// Steps of every rule on ½‖B·A − W‖² make it fall.
-  @Test(arguments: zip(names, [0.02, 0.02, 0.02, 0.02, 0.1, 0.05, 0.02, 0.1])) func learns(_ name: String, _ rate: Double) throws {
+  @Test(arguments: zip(names, [0.02, 0.02, 0.02, 0.02, 0.1, 0.05, 0.02, 0.1])) func learns(_ name: String, _ rate: Double) throws
+  {
     var random = Philox(key: 8)
     let target = random.normal([12, 2], deviation: 1, .float64) ⋅ random.normal([2, 10], deviation: 1, .float64)
     var bench = PairBench(outputs: 12, inputs: 10, rank: 3)
