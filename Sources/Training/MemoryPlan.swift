@@ -12,6 +12,8 @@ public struct MemoryPlan: Sendable {
   /// What is taken away from the base, where the method starts off it.
   public var offset: Int
   public var optimizer: Int
+  /// What a step holds for the optimizer to see beside the gradients: of pairs, where passes accumulate.
+  public var optimizerEvidence: Int
   public var gradients: Int
   /// What the largest micro-batch's step takes beside all these: activations, workspace, blocks kept for reuse.
   public var activations: Int
@@ -38,7 +40,8 @@ public struct MemoryPlan: Sendable {
     [
       ("base, frozen as stored", base), ("base, widened vectors", widened), ("base, trained copies", trainedBase),
       ("adapter, trainable", trainable), ("adapter, frozen", frozen), ("base offset", offset),
-      ("optimizer state", optimizer), ("gradients", gradients), ("activations and workspace", activations),
+      ("optimizer state", optimizer), ("gradients", gradients), ("gradients of pairs, for the optimizer", optimizerEvidence),
+      ("activations and workspace", activations),
       ("\(peakPhase.rawValue), beyond a step", beyondSteps), ("program, libraries, text", process),
     ]
   }

@@ -60,7 +60,8 @@ struct MemoryProbe {
     ]
     let highest = phases.reduce(phases[0]) { $1.1 > $0.1 ? $1 : $0 }
 
-    let held = (isDrawn ? base : 0) + widened + trainedBase + adapter + offset + optimizer + gradients
+    let seen = trainer.evidenceBytes
+    let held = (isDrawn ? base : 0) + widened + trainedBase + adapter + offset + optimizer + gradients + seen
     var process = 0
     if let now = ProcessMemory.current {
       let pool = MemoryUsage.current
@@ -71,7 +72,7 @@ struct MemoryProbe {
     let evidence = session.given == nil ? try session.evidenceStage().bytes : 0
     return MemoryPlan(
       base: base, widened: widened, trainedBase: trainedBase, trainable: trainable, frozen: adapter - trainable,
-      offset: offset, optimizer: optimizer, gradients: gradients, activations: max(0, step - held),
+      offset: offset, optimizer: optimizer, optimizerEvidence: seen, gradients: gradients, activations: max(0, step - held),
       beyondSteps: highest.1 - step, process: process, peakPhase: highest.0, evidence: evidence,
       isExtrapolated: isExtrapolated)
   }

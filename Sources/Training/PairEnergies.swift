@@ -34,6 +34,11 @@ final class PairEnergies: PairObserver, @unchecked Sendable {
     }
   }
 
+  /// What is held between the passes of a step.
+  var byteCount: Int {
+    kept.values.reduce(0) { $0 + ($1.u + $1.v).reduce(0) { $0 + $1.byteCount } } + sums.values.reduce(0) { $0 + $1.byteCount }
+  }
+
   /// The energies of factor · G. Ends the step.
   func energies(scaledBy factor: Double) -> [Pair: Energies] {
     for (pair, parts) in kept { done[pair] = Self.energies(.joinedRows(parts.u), .joinedRows(parts.v)) }

@@ -42,6 +42,8 @@ public final class Trainer {
   let parameters: [Parameter]
   let state: any UpdateState
   private let wantsEnergies: Bool
+  /// What the last step held for the optimizer to see beside the gradients, in bytes.
+  private(set) var evidenceBytes = 0
   private let trainableKeys: [TensorKey]
   private let baseNames: [String]
   /// Fingerprint of the training examples.
@@ -148,6 +150,7 @@ public final class Trainer {
       + baseNames.map { base[$0]?.gradient ?? .zeros(base[$0]?.shape ?? []) }
     let (norm, factor) = try clip(gradients)
     let rate = peakRate * schedule.factor(at: step)
+    evidenceBytes = energies?.byteCount ?? 0
     state.step(parameters, gradients, StepEvidence(learningRate: rate, energies: energies?.energies(scaledBy: factor) ?? [:]))
     step += 1
     return StepReport(
