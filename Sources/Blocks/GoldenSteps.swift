@@ -44,11 +44,13 @@ public struct GoldenSteps: Sendable {
 extension GoldenComputation {
   /// One whose results are at hand.
   public init(entry: String, _ values: [String: Tensor]) {
-    self.init(
-      entry: entry,
-      results: values.mapValues { value in
-        { () throws(Refusal) in value }
-      })
+    var results: [String: @Sendable () throws(Refusal) -> Tensor] = [:]
+    for (name, value) in values {
+      // By way of a name: a closure with typed errors that goes straight into a dictionary is compiled wrongly (Swift 6.3.1).
+      let result: @Sendable () throws(Refusal) -> Tensor = { () throws(Refusal) in value }
+      results[name] = result
+    }
+    self.init(entry: entry, results: results)
   }
 }
 
