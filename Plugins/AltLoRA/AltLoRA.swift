@@ -94,7 +94,8 @@ extension AltLoRARule {
       name, summary,
       options: PairedOptions.ofAdam(eps: 1e-4, weightDecay: 1e-5) + [
         PairedOptions.reg(1e-5),
-        OptionSpec("alternate_every", .integer(1...Int(Int32.max)), default: .int(1), "steps before it is the other factor's turn"),
+        OptionSpec(
+          "alternate_every", .integer(1...Int(Int32.max)), default: .int(1), "steps before it is the other factor's turn"),
       ]
     ) { (options) throws(Refusal) in
       AltLoRARule(

@@ -41,19 +41,6 @@ public struct GoldenSteps: Sendable {
   }
 }
 
-extension GoldenComputation {
-  /// One whose results are at hand.
-  public init(entry: String, _ values: [String: Tensor]) {
-    var results: [String: @Sendable () throws(Refusal) -> Tensor] = [:]
-    for (name, value) in values {
-      // By way of a name: a closure with typed errors that goes straight into a dictionary is compiled wrongly (Swift 6.3.1).
-      let result: @Sendable () throws(Refusal) -> Tensor = { () throws(Refusal) in value }
-      results[name] = result
-    }
-    self.init(entry: entry, results: results)
-  }
-}
-
 extension GoldenReader {
   /// A reader of the files `lora-optimizers` that are about one of these optimizers.
   public static func ofPairs(_ definitions: [AxisDefinition<any UpdateRule>]) -> GoldenReader {
@@ -67,7 +54,7 @@ extension GoldenReader {
         guard let definition = definition(file), let rank = file.int("r") else { throw Refusal("the config has no `r`") }
         let scale = (file.config["lora_alpha"]?.number ?? Double(rank)) / Double(rank)
         let steps = try file.steps(definition, product: "given.GW", factor: scale)
-        return GoldenComputation(entry: definition.name, steps.results)
+        return GoldenComputation(entry: definition.name, results: steps.results)
       })
   }
 }

@@ -23,7 +23,9 @@ import Testing
   }
 
   @Test(arguments: names) func refusesWhatIsNoPair(_ name: String) throws {
-    let (a, b) = (PairBench(outputs: 5, inputs: 4, rank: 2).parameters()[0], PairBench(outputs: 5, inputs: 4, rank: 2).parameters()[1])
+    let (a, b) = (
+      PairBench(outputs: 5, inputs: 4, rank: 2).parameters()[0], PairBench(outputs: 5, inputs: 4, rank: 2).parameters()[1]
+    )
     func only(_ role: Role?, _ named: String) -> [Parameter] {
       [Parameter(name: named, role: role, decays: true, value: .zeros([4, 4]))]
     }
