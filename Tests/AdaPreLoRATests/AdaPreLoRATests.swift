@@ -130,7 +130,7 @@ import Testing
       #expect((parameters[0].value - before * 0.95).largestMagnitude == 0)
       let after = try #require(state.tensors["pair.bench.rows"])
       #expect((after - (try #require(rows)) * 0.999).largestMagnitude < 1e-15)
-      #expect(parameters.allSatisfy(\.value.isFinite))
+      #expect(parameters.allSatisfy { $0.value.isFinite })
     }
   }
 

@@ -11,6 +11,6 @@ import Testing
     let report = Verification(registry: try Catalog.registry()).report(on: path)
     #expect(report.faults == [])
     #expect((report.worst?.error ?? 1) < 1e-5, "\(String(describing: report.worst))")
-    #expect(report.checks.count >= (name.hasPrefix("ada") ? 8 + 6 : 4) * 3 - (name.hasPrefix("ada") ? 6 : 0))
+    #expect(report.checks.count == (name.hasPrefix("ada") ? 12 : 4) * 3)
   }
 }

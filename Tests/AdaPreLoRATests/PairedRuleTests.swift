@@ -130,8 +130,7 @@ import Testing
   }
 
   /// Steps of every rule on ½‖B·A − W‖² make it fall.
-  @Test(arguments: zip(names, [0.02, 0.02, 0.02, 0.02, 0.1, 0.05, 0.02, 0.1])) func learns(_ name: String, _ rate: Double) throws
-  {
+  @Test(arguments: zip(names, [0.02, 0.1, 0.05, 0.02, 0.1, 0.05, 0.02, 0.1])) func learns(_ name: String, _ rate: Double) throws {
     var random = Philox(key: 8)
     let target = random.normal([12, 2], deviation: 1, .float64) ⋅ random.normal([2, 10], deviation: 1, .float64)
     var bench = PairBench(outputs: 12, inputs: 10, rank: 3)
