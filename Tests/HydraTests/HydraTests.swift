@@ -1,6 +1,0 @@
-import Hydra
-import Testing
-
-@Suite struct HydraTests {
-  @Test func isNamed() { #expect(HydraMethod.plugin.name == "hydra") }
-}
