@@ -14,7 +14,9 @@ public enum HydraMethod {
   public static let plugin = Plugin(
     "hydra", projections: [ParallelSequential.definition], inits: [BranchDraws.definition], goldens: [golden])
 
-  static let golden = GoldenReader(reads: { $0.isOf("hydra") }) { (file) throws(Refusal) in
+  static let golden = GoldenReader(reads: { $0.isOf("hydra") }, read: read)
+
+  @Sendable private static func read(_ file: GoldenFile) throws(Refusal) -> GoldenCase {
     let weight = try file.tensor("weight")
     let bias = file.tensors["frozen.bias"]
     let site = Site(id: SiteID("site"), outputs: weight.rows, inputs: weight.columns, hasBias: bias != nil)
@@ -32,13 +34,20 @@ public enum HydraMethod {
     var problem = GoldenCase(
       entry: "hydra", options: options, sites: [site], weights: [site.id: weight], point: point, gradients: gradients)
     if let bias { problem.biases = [site.id: bias] }
-    problem.expected["given.expect_merged_bias"] = { [point] (made) throws(Refusal) in
-      let own = Tensors(point.values.mapValues { $0.converted(to: .float32) })
-      let change = try made.weightChange(own, at: site)
-      let terms = [bias?.converted(to: .float32), change.bias].compactMap { $0 }
-      return terms.reduce(.zeros([site.outputs])) { $0 + $1 }
-    }
+    let own = Tensors(point.values.mapValues { $0.converted(to: .float32) })
+    problem.expected = [
+      "given.expect_merged_bias": { (made) throws(Refusal) in try made.mergedBias(own, at: site) }
+    ]
     return problem
+  }
+}
+
+extension GoldenStart {
+  /// b' of some tensors.
+  fileprivate func mergedBias(_ tensors: Tensors, at site: Site) throws(Refusal) -> Tensor {
+    let change = try weightChange(tensors, at: site).bias ?? .zeros([site.outputs])
+    guard let bias = biases[site.id] else { return change }
+    return bias.converted(to: change.scalar) + change
   }
 }
 
