@@ -158,9 +158,7 @@ public struct GoldenStart: Sendable {
     self.sites = sites
   }
 
-  public var bases: Bases {
-    Bases { [weights, biases] id in FrozenMap(matrix: FrozenMatrix(weights[id] ?? .zeros([0, 0])), bias: biases[id]) }
-  }
+  public var bases: Bases { Bases(weights: weights, biases: biases) }
 
   /// What some stored tensors do to the weight of a site.
   public func weightChange(_ tensors: Tensors, at site: Site) throws(Refusal) -> WeightChange {
