@@ -88,7 +88,7 @@ import Testing
     #expect(message(["rank": .int(4), "blocks": .int(8)]).contains("use 4 blocks"))
     let input = message(["blocks": .int(3), "partition": .string("input")])
     #expect(input.contains("the 20 inputs of q") && input.contains("use 2 or 4 blocks"))
-    #expect(message(["blocks": .int(4), "partition": .string("input")]).isEmpty)
+    #expect(message(["rank": .int(3), "blocks": .int(4), "partition": .string("input")]).isEmpty)
     #expect(message(["blocks": .int(0)]).contains("blocks is 0"))
   }
 

@@ -40,7 +40,7 @@ import Testing
     Case(name: "sigmoid", shapes: [[7]]) { $0[0].sigmoid },
     Case(name: "exp", shapes: [[7]]) { $0[0].exp },
     Case(name: "relu", shapes: [[7]]) { $0[0].relu },
-    Case(name: "shifted relu", shapes: [[5, 5]]) { $0[0].relu(shiftedBy: Tensor([2, 0.1, 0.5, 0.01, 0], .float64)) },
+    Case(name: "shifted relu", shapes: [[5, 5]]) { $0[0].relu(shiftedBy: Tensor([2, 0.1, 0.5, 0.01, 0], $0[0].scalar)) },
     Case(name: "length", shapes: [[3, 4]]) { $0[0].length },
     Case(name: "length of a product", shapes: [[5, 2], [2, 6]]) { $0[0].productLength($0[1]) },
     Case(name: "silu", shapes: [[7]]) { $0[0].silu },
