@@ -30,7 +30,8 @@ public enum BlockLoRAMethod {
 extension BlockLowRank {
   /// The options that make one, with the names others use.
   public static let options: [OptionSpec] = [
-    OptionSpec("rank", .integer(1...65_536), default: .int(4), "rank over all blocks", aliases: [.init("r"), .init("lora_rank")]),
+    OptionSpec(
+      "rank", .integer(1...65_536), default: .int(4), "rank over all blocks", aliases: [.init("r"), .init("lora_rank")]),
     OptionSpec("blocks", .integer(1...65_536), default: .int(2), "number of blocks", aliases: [.init("n")]),
     OptionSpec(
       "partition", .choice(Partition.allCases.map(\.rawValue)), default: .string("rank"),

@@ -36,7 +36,8 @@ public struct BlockLowRank: Projection {
   ) throws(Refusal) {
     if partition == .rank, rank % blocks != 0 {
       throw Refusal(
-        "blocks (n) is \(blocks), which does not divide rank \(rank)", remedy: "use \(Divisors.nearest(to: blocks, of: rank)) blocks")
+        "blocks (n) is \(blocks), which does not divide rank \(rank)",
+        remedy: "use \(Divisors.nearest(to: blocks, of: rank)) blocks")
     }
     self.rank = rank
     self.blocks = blocks
@@ -113,13 +114,13 @@ extension BlockLowRank: Approximating {
     case .input:
       best = try BestPair(height, before: BlockSum(blocks: blocks, width: width, .float64).dense(), of: target, random)
     }
-    let root = (1 / scale(at: site)).squareRoot()
-    let up = best.up * (partition == .rank ? root / Double(blocks) : root)
+    let (root, (up, down)) = ((1 / scale(at: site)).squareRoot(), best.balanced)
+    let block = up * (partition == .rank ? root / Double(blocks) : root)
     var tensors = layout.filled(Moment())
-    tensors["lora_A", site.id] = (best.down * root).converted(to: .float32)
+    tensors["lora_A", site.id] = (down * root).converted(to: .float32)
     let copies = partition == .rank ? blocks : 1
-    tensors["lora_B", site.id] = Tensor.joinedColumns(Array(repeating: up, count: copies)).converted(to: .float32)
-    return Approximation(tensors, error: best.error, isBest: best.isExact)
+    tensors["lora_B", site.id] = Tensor.joinedColumns(Array(repeating: block, count: copies)).converted(to: .float32)
+    return Approximation(tensors, error: best.error, isBest: best.isBest)
   }
 }
 

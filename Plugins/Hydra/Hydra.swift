@@ -30,7 +30,9 @@ public enum HydraMethod {
     var options = file.options
     options["base_bias"] = nil
     // Left out, it is on for images and off for language: the tensors say which is meant.
-    if options["adapter_bias"] == nil { options["adapter_bias"] = .bool(point.values.keys.contains { $0.name.hasSuffix("bias") }) }
+    if options["adapter_bias"] == nil {
+      options["adapter_bias"] = .bool(point.values.keys.contains { $0.name.hasSuffix("bias") })
+    }
     var problem = GoldenCase(
       entry: "hydra", options: options, sites: [site], weights: [site.id: weight], point: point, gradients: gradients)
     if let bias { problem.biases = [site.id: bias] }

@@ -172,15 +172,15 @@ extension ParallelSequential: Approximating {
       throw Refusal("a start from a matrix needs a scale above 0, but scale is \(factor)", remedy: "use a positive scale")
     }
     let best = try BestPair(parallelRank, of: target, random)
-    let root = (1 / factor).squareRoot()
+    let (root, (up, down)) = ((1 / factor).squareRoot(), best.balanced)
     var tensors = Tensors()
     for spec in layout {
       // The sequential down factor must not be zero beside a zero up factor: neither would ever move.
       var stream = random.stream(spec.key.name)
       tensors[spec.key] = spec.fill.tensor(spec.shape, &stream)
     }
-    tensors["hydra_par_A", site.id] = (best.down * root).converted(to: .float32)
-    tensors["hydra_par_B", site.id] = (best.up * root).converted(to: .float32)
-    return Approximation(tensors, error: best.error, isBest: best.isExact && sequentialRank == 0)
+    tensors["hydra_par_A", site.id] = (down * root).converted(to: .float32)
+    tensors["hydra_par_B", site.id] = (up * root).converted(to: .float32)
+    return Approximation(tensors, error: best.error, isBest: best.isBest && sequentialRank == 0)
   }
 }

@@ -33,13 +33,13 @@ extension Spectrum: Approximating {
     if m > 0 {
       let rest = core.slice(rows: p..<p + m).slice(columns: p..<p + m)
       let best = try BestPair(rank, of: Target(rest, iterations: target.iterations), random)
-      isBest = best.isExact
-      change =
-        change
-        + u.slice(columns: p..<p + m).multiplied(by: best.up).multiplied(by: best.down.multiplied(by: v.slice(rows: p..<p + m)))
-      tensors["lora_X", site.id] = padded(best.up.converted(to: .float32), with: tensors["lora_X", site.id])
-      let lacking = Tensor.zeros([rank - best.down.rows, m])
-      tensors["lora_Y", site.id] = .joinedRows([best.down.converted(to: .float32), lacking])
+      let (up, down) = best.balanced
+      isBest = best.isBest
+      let mixed = u.slice(columns: p..<p + m).multiplied(by: up)
+      change = change + mixed.multiplied(by: down.multiplied(by: v.slice(rows: p..<p + m)))
+      tensors["lora_X", site.id] = padded(up.converted(to: .float32), with: tensors["lora_X", site.id])
+      let lacking = Tensor.zeros([rank - down.rows, m])
+      tensors["lora_Y", site.id] = .joinedRows([down.converted(to: .float32), lacking])
     }
     return Approximation(tensors, error: target.metric.length(of: matrix - change), isBest: isBest)
   }

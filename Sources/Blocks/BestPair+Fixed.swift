@@ -2,7 +2,7 @@ import Engine
 import PEFTKernel
 
 extension BestPair {
-  /// The pair nearest a target in front of a fixed factor S [k, n]: M ≈ B·A·S with B [m, r], A [r, k].
+  /// The product nearest a target in front of a fixed factor S [k, n]: U·diag(σ)·V·S ≈ M with U [m, r], V [r, k].
   ///
   /// In the metric of C (the identity for Frobenius), ‖M − X·S‖ is least over all X of that rank for
   /// X = [M·C·Sᵀ·N^−½]_r·N^−½ with N = S·C·Sᵀ, [·]_r the truncated decomposition.
@@ -21,9 +21,8 @@ extension BestPair {
     let reached = Target(
       matrix.multiplied(by: weighted).multiplied(by: root.inverse), iterations: target.iterations)
     let core = try BestPair(rank, of: reached, random)
-    down = core.down.multiplied(by: root.inverse)
-    up = core.up
-    error = target.metric.length(of: matrix - core.up.multiplied(by: down).multiplied(by: s))
-    isExact = core.isExact
+    (left, values, right, isBest) = (core.left, core.values, core.right.multiplied(by: root.inverse), core.isBest)
+    let near = left.multipliedByRow(Tensor(values, .float64)).multiplied(by: right.multiplied(by: s))
+    error = target.metric.length(of: matrix - near)
   }
 }

@@ -19,13 +19,16 @@ import Testing
     dy = random.normal([7, 15], deviation: 1, .float64)
   }
 
-  static let cases: [(BlockLowRank.Partition, Int, Int)] = [(.rank, 4, 2), (.rank, 6, 3), (.rank, 4, 4), (.input, 3, 2), (.input, 2, 4)]
+  static let cases: [(BlockLowRank.Partition, Int, Int)] = [
+    (.rank, 4, 2), (.rank, 6, 3), (.rank, 4, 4), (.input, 3, 2), (.input, 2, 4),
+  ]
 
   func moved(_ projection: BlockLowRank, key: UInt64 = 9) throws -> Tensors {
     var random = Philox(key: key)
     return Tensors(
       Dictionary(
-        uniqueKeysWithValues: try projection.layout(of: [site]).map { ($0.key, random.normal($0.shape, deviation: 1, .float64)) }))
+        uniqueKeysWithValues: try projection.layout(of: [site]).map { ($0.key, random.normal($0.shape, deviation: 1, .float64)) })
+    )
   }
 
   func output(_ projection: any Projection, _ tensors: Tensors, _ x: Tensor) -> Tensor {
@@ -142,7 +145,9 @@ import Testing
     var random = Philox(key: 31)
     let a = random.normal([width, 12], deviation: 0.5, .float64)
     var blocks = Tensors([TensorKey("lora_A", site.id): a, TensorKey("lora_B", site.id): .zeros([15, n * width], .float64)])
-    var plain = Tensors([TensorKey("lora_A.weight", site.id): a, TensorKey("lora_B.weight", site.id): .zeros([15, width], .float64)])
+    var plain = Tensors([
+      TensorKey("lora_A.weight", site.id): a, TensorKey("lora_B.weight", site.id): .zeros([15, width], .float64),
+    ])
     var (m, v): ([TensorKey: [Double]], [TensorKey: [Double]]) = ([:], [:])
 
     func step(_ tensors: Tensors, _ slopes: Tensors, _ time: Int, rateOfB: Double) -> Tensors {
@@ -184,8 +189,9 @@ import Testing
     let start = try SharedHead(breaksSymmetry: true).start(
       layout, [wide], projection, Evidence(weight: { _ in .zeros([1, 1]) }), Moment(seed: 1))
     let b = start.tensors["lora_B", wide.id]
-    #expect(projection.prepare(start.tensors, Moment(), Bases { _ in TensorMap(matrix: .zeros([1, 1])) })["lora_B", wide.id]
-      .largestMagnitude == 0)
+    #expect(
+      projection.prepare(start.tensors, Moment(), Bases { _ in TensorMap(matrix: .zeros([1, 1])) })["lora_B", wide.id]
+        .largestMagnitude == 0)
     // N(0, 1/r) less the mean of n draws has the variance (1 − 1/n)/r; 96 draws, four deviations of the estimate.
     let variance = b.sumOfSquares / Double(b.count) * 8 / (1 - 1 / Double(n))
     #expect(abs(variance - 1) < 4 * (2.0 / 48).squareRoot())

@@ -160,7 +160,8 @@ import Testing
   @Test func sequentialAloneActsOnTheOutput() throws {
     let projection = try ParallelSequential(parallelRank: 0, sequentialRank: 3, factor: 0.5, hasBias: false)
     let tensors = try moved(projection)
-    let map = Tensor.identity(9, .float64)
+    let map =
+      Tensor.identity(9, .float64)
       + tensors["hydra_seq_B", site.id].multiplied(by: tensors["hydra_seq_A", site.id]) * 0.5
     let expected = base(x).multiplied(byTransposeOf: map)
     #expect((output(projection, tensors, x, base) - expected).largestMagnitude < 1e-12)

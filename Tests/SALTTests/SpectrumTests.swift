@@ -115,7 +115,8 @@ struct SpectrumProblem {
     #expect(!problem.projection.forms(4, at: problem.site) && problem.projection.forms(400, at: problem.site))
     let (x, dy) = batch(problem, rows: 4)
     let copies = 100
-    let many = problem.gradients(.joinedRows(Array(repeating: x, count: copies)), .joinedRows(Array(repeating: dy, count: copies)))
+    let many = problem.gradients(
+      .joinedRows(Array(repeating: x, count: copies)), .joinedRows(Array(repeating: dy, count: copies)))
     let few = problem.gradients(x, dy)
     for (key, slope) in few.values {
       #expect((slope * Double(copies) - many[key]).largestMagnitude < 1e-9 * (1 + many[key].largestMagnitude), "\(key)")
