@@ -32,10 +32,10 @@ public enum Catalog {
     (BuildingBlocks.plugin, ["full": PackageResources.full_yaml]),
     (AdaPreLoRAMethod.plugin, [:]),
     (AltLoRAMethod.plugin, [:]),
-    (BlockLoRAMethod.plugin, [:]),
+    (BlockLoRAMethod.plugin, ["block-lora": PackageResources.block_lora_yaml]),
     (DoRAMethod.plugin, [:]),
     (GaLoreMethod.plugin, [:]),
-    (HydraMethod.plugin, [:]),
+    (HydraMethod.plugin, ["hydra": PackageResources.hydra_yaml]),
     (
       LoRAMethod.plugin,
       [
@@ -52,7 +52,7 @@ public enum Catalog {
     (PiSSAMethod.plugin, ["pissa": PackageResources.pissa_yaml]),
     (QWHAMethod.plugin, ["qwha": PackageResources.qwha_yaml]),
     (QueryableLoRAMethod.plugin, ["queryable-lora": PackageResources.queryable_lora_yaml]),
-    (SALTMethod.plugin, [:]),
+    (SALTMethod.plugin, ["salt": PackageResources.salt_yaml]),
     (SNELLMethod.plugin, [:]),
     (ScaledAdamWMethod.plugin, [:]),
     (UniLoRAMethod.plugin, ["uni-lora": PackageResources.uni_lora_yaml]),

@@ -20,9 +20,11 @@ extension Law {
 
     func objective(_ stored: Tensors) -> (terms: [Tensor], value: Double) {
       let pass = Pass(now: now, rows: batch.rows, sites: shop.sites)
-      let run = ModelRun(pass: pass, attachment: Attachment(double, stored: stored, now), scalar: .float64)
+      let attachment = Attachment(double, stored: stored, now)
+      let run = ModelRun(pass: pass, attachment: attachment, scalar: .float64)
       let loss = shop.model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(batch.labelCount), run)
-      let terms = [loss] + pass.penalties
+      let once = attachment.projection.penalty(attachment.prepared, now)
+      let terms = [loss] + pass.penalties + [once].compactMap { $0 }
       return (terms, terms.reduce(0) { $0 + $1.item })
     }
     var stored = double.tensors

@@ -34,6 +34,8 @@ public struct MethodConformance: Sendable {
   public var cases: [[String: OptionValue]]
   /// Count of trained numbers over some sites, by the paper's formula. Options are the projection's, defaults filled in.
   public var parameterCount: @Sendable (_ sites: [Site], _ options: Options) -> Int
+  /// Sets of sites to stand on, for methods that do not serve every shape.
+  public var places: [[Site]] = Self.places
   /// Paths of reference files.
   public var goldens: [String] = []
   public var merge: Merge = .exact
@@ -56,4 +58,19 @@ public struct MethodConformance: Sendable {
     self.cases = cases
     self.parameterCount = parameterCount
   }
+
+  /// Sites of odd shapes: single ones, with and without bias, and several at once.
+  public static let places: [[Site]] = {
+    func site(_ path: String, _ outputs: Int, _ inputs: Int, _ layer: Int, bias: Bool) -> Site {
+      Site(id: SiteID(path), use: "attention.query", outputs: outputs, inputs: inputs, layer: layer, hasBias: bias)
+    }
+    return [
+      [site("layers.0.wide", 24, 20, 0, bias: false)],
+      [site("layers.0.odd", 17, 33, 0, bias: true)],
+      [
+        site("layers.0.first", 24, 20, 0, bias: true), site("layers.0.second", 24, 20, 0, bias: false),
+        site("layers.1.third", 17, 33, 1, bias: true), site("layers.9.last", 16, 18, 9, bias: false),
+      ],
+    ]
+  }()
 }
