@@ -21,7 +21,7 @@ let methods: KeyValuePairs = [
   "QWHA": [],
   "QueryableLoRA": ["queryable-lora"],
   "SALT": [],
-  "SNELL": [],
+  "SNELL": ["snell"],
   "ScaledAdamW": [],
   "UniLoRA": ["uni-lora"],
   "WaRA": [],

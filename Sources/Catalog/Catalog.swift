@@ -47,7 +47,7 @@ public enum Catalog {
     (QWHAMethod.plugin, [:]),
     (QueryableLoRAMethod.plugin, ["queryable-lora": PackageResources.queryable_lora_yaml]),
     (SALTMethod.plugin, [:]),
-    (SNELLMethod.plugin, [:]),
+    (SNELLMethod.plugin, ["snell": PackageResources.snell_yaml]),
     (ScaledAdamWMethod.plugin, [:]),
     (UniLoRAMethod.plugin, ["uni-lora": PackageResources.uni_lora_yaml]),
     (WaRAMethod.plugin, [:]),

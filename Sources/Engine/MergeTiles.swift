@@ -52,7 +52,7 @@ struct MergeTiles {
     points = Points(a: merge.a, b: merge.b, scale: merge.scale)
     // The same memory, the same D.
     gatePoints = merge.gate.flatMap { gate in
-      gate.a.address() == merge.a.address() && gate.b.address() == merge.b.address()
+      gate.a.isSame(as: merge.a.detached) && gate.b.isSame(as: merge.b.detached)
         ? nil : Points(a: gate.a, b: gate.b, scale: merge.scale)
     }
   }

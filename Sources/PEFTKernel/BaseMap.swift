@@ -21,11 +21,13 @@ extension BaseMap {
   public var isQuantized: Bool { false }
 
   /// x [T, inputs] ↦ x·Wᵀ + b [T, outputs].
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    let y = product(x)
-    // Conversion would cut off a trained bias, which is in x's scalar already.
+  public func callAsFunction(_ x: Tensor) -> Tensor { withBias(product(x)) }
+
+  /// y + b for a product y [T, outputs].
+  public func withBias(_ y: Tensor) -> Tensor {
     guard let bias else { return y }
-    return y.addingRow(bias.scalar == x.scalar ? bias : bias.converted(to: x.scalar))
+    // Conversion would cut off a trained bias, which is in y's scalar already.
+    return y.addingRow(bias.scalar == y.scalar ? bias : bias.converted(to: y.scalar))
   }
 
   public func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor { weight(as: scalar).slice(rows: range) }
