@@ -7,7 +7,7 @@ let methods: KeyValuePairs = [
   "AdaPreLoRA": [],
   "AltLoRA": [],
   "BlockLoRA": [],
-  "DoRA": [],
+  "DoRA": ["dora"],
   "GaLore": [],
   "Hydra": [],
   "LoRA": ["loftq", "lora", "mica", "olora", "rslora"],

@@ -17,10 +17,16 @@ enum SNELLGolden {
     }
     var problem = GoldenCase(
       entry: "snell", options: file.options, sites: [site], weights: [site.id: weight], point: point, gradients: gradients)
-    problem.initial["bound"] = { (start) throws(Refusal) in
-      Tensor(
-        start.layout.compactMap { spec in if case .uniform(let bound) = spec.fill { bound } else { nil } }, .float64)
-    }
+    problem.initial = ["bound": bounds]
     return problem
+  }
+
+  /// [β_A, β_B], as the layout states them.
+  @Sendable private static func bounds(_ start: GoldenStart) throws(Refusal) -> Tensor {
+    let bounds = start.layout.compactMap { spec -> Double? in
+      guard case .uniform(let bound) = spec.fill else { return nil }
+      return bound
+    }
+    return Tensor(bounds, .float64)
   }
 }

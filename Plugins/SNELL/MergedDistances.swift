@@ -82,7 +82,7 @@ public struct MergedDistances: Projection {
   private func merge(at site: Site, _ t: Tensors) -> KernelMerge {
     let gate = t.optional(Name.threshold, site.id).map { threshold in
       KernelMerge.Gate(
-        a: t[Name.seenA, site.id], b: t[Name.seenB, site.id], threshold: threshold.item, isSoft: gate == .soft)
+        a: t[Name.seenA, site.id], b: t[Name.seenB, site.id], threshold: threshold.item, isSoft: self.gate == .soft)
     }
     return KernelMerge(a: t[Name.a, site.id], b: t[Name.b, site.id], scale: coefficient, gate: gate)
   }

@@ -33,7 +33,7 @@ public enum Catalog {
     (AdaPreLoRAMethod.plugin, [:]),
     (AltLoRAMethod.plugin, [:]),
     (BlockLoRAMethod.plugin, [:]),
-    (DoRAMethod.plugin, [:]),
+    (DoRAMethod.plugin, ["dora": PackageResources.dora_yaml]),
     (GaLoreMethod.plugin, [:]),
     (HydraMethod.plugin, [:]),
     (

@@ -66,7 +66,7 @@ extension Tensor {
     var y = base
     if !y.isUnique { y = y.copied() }
     MergeTiles(merge).multiply(self, into: y, beta: 1)
-    return recorded(y, merge, nil) { dy, gradients in gradients.add(baseNode, dy) }
+    return recorded(y, merge, nil, baseNode)
   }
 
   /// x·(W + M)ᵀ in one product, for a frozen W that `base` gives in tiles of its rows, [range.count, inputs]. They are
@@ -78,15 +78,16 @@ extension Tensor {
   private func merged(_ merge: KernelMerge, _ base: (@Sendable (Range<Int>) -> Tensor)?) -> Tensor {
     let y = Tensor(uninitialized: shape.dropLast() + [merge.outputs], scalar)
     MergeTiles(merge, over: base).multiply(self, into: y, beta: 0)
-    return recorded(y, merge, base) { _, _ in }
+    return recorded(y, merge, base, nil)
   }
 
-  /// `y` as the product of this and the merge.
+  /// `y` as the product of this and the merge, added to what came of `addend`.
   private func recorded(
-    _ y: Tensor, _ merge: KernelMerge, _ base: (@Sendable (Range<Int>) -> Tensor)?, _ also: @escaping Node.Backward
+    _ y: Tensor, _ merge: KernelMerge, _ base: (@Sendable (Range<Int>) -> Tensor)?, _ addend: Node?
   ) -> Tensor {
     let (x, kept) = (detached, KernelMerge(a: merge.a.detached, b: merge.b.detached, scale: merge.scale, gate: merge.gate))
-    return y.recorded([self, merge.a, merge.b]) { [node, aNode = merge.a.node, bNode = merge.b.node] dy, gradients in
+    let (aNode, bNode) = (merge.a.node, merge.b.node)
+    return y.recorded(from: [node, aNode, bNode, addend]) { [node] dy, gradients in
       let tiles = MergeTiles(kept, over: base)
       let found = tiles.differentiate(x, dy, wantsInput: node != nil, wantsFactors: aNode != nil || bNode != nil)
       if let dx = found.dx { gradients.add(node, dx) }
@@ -94,7 +95,7 @@ extension Tensor {
         gradients.add(aNode, da)
         gradients.add(bNode, db)
       }
-      also(dy, gradients)
+      gradients.add(addend, dy)
     }
   }
 }

@@ -31,6 +31,8 @@ import Testing
     Case(name: "subtract", shapes: [[3, 4], [3, 4]]) { $0[0] - $0[1] },
     Case(name: "multiply", shapes: [[3, 4], [3, 4]]) { $0[0] * $0[1] },
     Case(name: "square of one tensor", shapes: [[5]]) { $0[0] * $0[0] },
+    Case(name: "divide", shapes: [[3, 4], [3, 4]]) { $0[0] / ($0[1] * $0[1]) },
+    Case(name: "squareRoot", shapes: [[7]]) { ($0[0] * $0[0]).squareRoot },
     Case(name: "scale", shapes: [[3, 4]]) { $0[0] * 1.7 },
     Case(name: "addingRow", shapes: [[3, 4], [4]]) { $0[0].addingRow($0[1]) },
     Case(name: "multipliedByRow", shapes: [[3, 4], [4]]) { $0[0].multipliedByRow($0[1]) },
@@ -63,7 +65,7 @@ import Testing
       $0[0].multiplied(byTransposeOf: KernelMerge(a: $0[1], b: $0[2], scale: 0.3))
     },
     Case(name: "gated kernel merge", shapes: [[3, 20], [2, 20, 3], [2, 5, 3], [3, 5]]) {
-      $0[0].linear(fixedGate(KernelMerge(a: $0[1], b: $0[2], scale: 0.3), isSoft: false), addedTo: $0[3])
+      $0[0].linear(fixedGate(KernelMerge(a: $0[1], b: $0[2], scale: 0.3), isSoft: false), addedTo: $0[3] * 0.7)
     },
     Case(name: "softly gated kernel merge over a base", shapes: [[3, 20], [2, 20, 3], [2, 5, 3]]) {
       let base = ramp([5, 20])

@@ -4,6 +4,9 @@
 void CK_FN(add)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(sub)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(mul)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
+void CK_FN(div)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
+void CK_FN(square_root)(CK_T *y, const CK_T *x, size_t n);  // 0 where x is negative
+void CK_FN(square_root_backward_acc)(CK_T *dx, const CK_T *y, const CK_T *dy, size_t n);  // 0 where y is 0
 void CK_FN(mul_acc)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(axpy)(CK_T *y, CK_T alpha, const CK_T *x, size_t n);   // y += alpha x
 void CK_FN(scale)(CK_T *y, CK_T alpha, const CK_T *x, size_t n);  // y = alpha x
