@@ -10,7 +10,7 @@ import PEFTKernel
 /// θ_D [D] strings together A [rank, inputs] and B [outputs, rank] of all sites, D = Σ rank·(inputs + outputs), and n_j
 /// counts the copies of θ_d[j]. The index is a balanced list shuffled from a seed, so PᵀP = I, and what is trained and
 /// stored is d numbers, whatever the model. Project: O(D) once per step; forward: as LoRA of this rank.
-public struct OneVector: Projection {
+public struct OneVector: Advising {
   public var rank: Int
   /// d; nil for D/16.
   public var length: Int?
@@ -76,7 +76,7 @@ public struct OneVector: Projection {
   }
 
   /// What is wrong with d for these sites, though it works.
-  func notes(over sites: [Site]) -> [String] {
+  public func notes(over sites: [Site]) -> [String] {
     let (positions, length) = sizes(over: sites)
     if length > positions {
       return ["theta_d_length is \(length), but there are \(positions) factor entries: the rest is unused"]

@@ -9,7 +9,7 @@ import PEFTKernel
 /// - Trainable: θ_d alone, d numbers, whatever the model.
 public enum UniLoRAMethod {
   public static let plugin = Plugin(
-    "uni-lora", projections: [OneVector.definition], inits: [NearStart.definition],
+    "uni-lora", projections: [OneVector.definition],
     goldens: [UniLoRAGolden.oneSite, UniLoRAGolden.sharedSites])
 }
 

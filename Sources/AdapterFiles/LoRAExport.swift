@@ -40,7 +40,7 @@ public enum LoRAExport {
     var (ranks, alphas, reports) = ([Int](), [Double](), [SiteReport]())
     var scales: [String: Double] = [:]
     for (site, change) in changes {
-      let (pair, scale, error) = try factors(of: change, at: site, rank: rank)
+      let (pair, scale, error) = try factors(of: change.withoutGain(on: model.base(site.id)), at: site, rank: rank)
       var parts = [("lora_A.weight", pair.down), ("lora_B.weight", pair.up)]
       if hasBias {
         let bias = change.bias.map { $0 * (1 / scale) }
@@ -88,4 +88,22 @@ public enum LoRAExport {
       throw Refusal("the change at \(site.id) cannot be approximated: \(error)")
     }
   }
+}
+
+extension WeightChange {
+  /// The same change as a sum of chains: scaled rows are no sum of a few thin products, so that W' − W stands for them whole.
+  fileprivate func withoutGain(on base: any BaseMap) -> WeightChange {
+    guard gain != nil else { return self }
+    return WeightChange(chains: [[Whole(matrix: dense(on: base.weight(as: .float64)))]], bias: bias)
+  }
+}
+
+/// A change that is nothing but its matrix.
+private struct Whole: LinearMap {
+  let matrix: Tensor
+
+  var outputs: Int { matrix.rows }
+  var inputs: Int { matrix.columns }
+  func apply(_ x: Tensor) -> Tensor { x.multiplied(byTransposeOf: matrix) }
+  func dense() -> Tensor { matrix }
 }

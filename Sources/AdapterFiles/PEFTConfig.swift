@@ -33,6 +33,7 @@ struct PEFTConfig {
       return
     }
     self.init(peftType: dialect.peftType, sites: adapter.sites, model: model)
+    fields.merge(dialect.marks) { $1 }
     for spec in registry.axes.projections[entry.projection.name]?.options ?? [] {
       guard let value = entry.projection.options[spec.name], value != .null else { continue }
       let names = spec.aliases + [OptionSpec.Alias(spec.name)]

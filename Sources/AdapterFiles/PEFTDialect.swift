@@ -16,7 +16,11 @@ struct PEFTDialect: Sendable {
     }
   }
 
+  /// What entries of the registry call it.
+  var key: String
   var peftType: String
+  /// Switches of the config that tell it from others of its `peft_type`.
+  var marks: [String: JSON] = [:]
   /// PEFT's fields that are options of the method, by its names for them, with its defaults.
   var options: [String: JSON]
   /// Options of ours that PEFT takes for granted: a method with other values is no method of PEFT.
@@ -34,7 +38,21 @@ struct PEFTDialect: Sendable {
     [.null, .bool(false), .array([]), .object([]), .string("")].contains(value)
   }
 
-  static let all: [String: PEFTDialect] = [lora.peftType: lora, uniLoRA.peftType: uniLoRA]
+  /// By key.
+  static let all = Dictionary([lora, dora, uniLoRA].map { ($0.key, $0) }) { first, _ in first }
+
+  /// The dialect of a config's type and switches.
+  static func of(_ config: JSON) -> PEFTDialect? {
+    all.values.filter { dialect in
+      config["peft_type"] == .string(dialect.peftType) && dialect.marks.allSatisfy { config[$0.key] == $0.value }
+    }.max { $0.marks.count < $1.marks.count }
+  }
+
+  /// Every field that it understands.
+  var fields: Set<String> {
+    Self.common.union(ignored).union(options.keys).union(marks.keys).union(demands.map(\.field))
+      .union(startField.map { [$0] } ?? [])
+  }
 
   /// Fields of every config that are read by themselves.
   static let common: Set = [
@@ -51,14 +69,14 @@ struct PEFTDialect: Sendable {
   ]
 
   static let lora = PEFTDialect(
-    peftType: "LORA",
+    key: "LORA", peftType: "LORA",
     options: [
       "r": 8, "lora_alpha": 8, "lora_dropout": 0.0, "use_rslora": false, "lora_bias": false, "rank_pattern": .object([]),
       "alpha_pattern": .object([]),
     ],
     implied: [:],
     demands: shared + [
-      Demand("use_dora", remedy: "merge the adapter in PEFT"),
+      Demand("use_dora"),
       Demand("trainable_token_indices", remedy: "merge the adapter in PEFT"),
       Demand("target_parameters"), Demand("layer_replication"), Demand("velora_config"), Demand("kasa_config"),
       Demand("monteclora_config"), Demand("arrow_config"), Demand("use_bdlora"), Demand("use_qalora"),
@@ -70,8 +88,19 @@ struct PEFTDialect: Sendable {
       "ensure_weight_tying", "runtime_config",
     ]))
 
+  /// PEFT's LoRA with a switch; norms are constants under differentiation there.
+  static let dora = {
+    var dora = lora
+    dora.key = "DORA"
+    dora.marks = ["use_dora": true]
+    dora.options["lora_bias"] = nil
+    dora.implied = ["detach_norm": .bool(true)]
+    dora.demands = lora.demands.filter { $0.field != "use_dora" } + [Demand("lora_bias")]
+    return dora
+  }()
+
   static let uniLoRA = PEFTDialect(
-    peftType: "UNILORA",
+    key: "UNILORA", peftType: "UNILORA",
     options: [
       "r": 4, "theta_d_length": 256, "proj_seed": 42, "init_theta_d_bound": 0.02, "init_weights": true, "unilora_dropout": 0.0,
       "save_indices": false,

@@ -23,8 +23,7 @@ struct PEFTImport {
     }
     try Self.checkStart(folder, dialect)
     try Self.checkTask(folder, &notes)
-    let known = PEFTDialect.common.union(dialect.ignored).union(dialect.options.keys).union(dialect.demands.map(\.field))
-      .union(dialect.startField.map { [$0] } ?? [])
+    let known = dialect.fields
     let unknown = (config.members ?? []).map(\.key).filter { !known.contains($0) }.sorted()
     if !unknown.isEmpty {
       notes.append("\(AdapterFolder.configName): passed over fields that are not known: \(unknown.joined(separator: ", "))")
@@ -39,18 +38,20 @@ struct PEFTImport {
       }
       overrides[field] = value
     }
-    let name = try Self.entryName(dialect.peftType, registry, folder)
+    let name = try Self.entryName(dialect.key, registry, folder)
     if dialect.peftType == PEFTDialect.lora.peftType {
       var patterns = PEFTPatterns(folder: folder, sites: sites, options: overrides)
       try patterns.settle()
       overrides = patterns.options
       notes += patterns.notes
-      // PEFT bounds no rank.
+      // PEFT bounds no rank; where ours bounds it, an option lifts that.
       let ranks = [overrides["r"], overrides["rank_pattern"]].flatMap { value in
         if case .map(let table)? = value { table.values.compactMap(\.number) } else { [value?.number ?? 0] }
       }
       let smallest = sites.map { min($0.inputs, $0.outputs) }.min() ?? 0
-      if ranks.contains(where: { $0 > Double(smallest) }) { overrides["allow_excess_rank"] = .bool(true) }
+      if dialect.key == PEFTDialect.lora.key, ranks.contains(where: { $0 > Double(smallest) }) {
+        overrides["allow_excess_rank"] = .bool(true)
+      }
     }
     do throws(Refusal) {
       entry = try registry.entry(name, overriding: overrides)
@@ -69,10 +70,11 @@ struct PEFTImport {
       throw FileError(
         .badData, folder.configPath, "has no peft_type", remedy: "is this an adapter of Hugging Face PEFT's layout?")
     }
-    if let dialect = PEFTDialect.all[type] { return dialect }
+    if let dialect = PEFTDialect.of(folder.config) { return dialect }
     throw FileError(
       .badData, folder.configPath, "peft_type: '\(type)' cannot be read",
-      cause: "without a \(AdapterRecord.key) record these can: \(PEFTDialect.all.keys.sorted().joined(separator: ", "))",
+      cause:
+        "without a \(AdapterRecord.key) record these can: \(Set(PEFTDialect.all.values.map(\.peftType)).sorted().joined(separator: ", "))",
       remedy: "convert the adapter to LORA, or merge it in PEFT")
   }
 

@@ -7,6 +7,7 @@ public enum BuildingBlocks {
     "blocks",
     inits: [
       GradientTarget.definition, FirstStepTarget.definition, PrincipalTarget.definition, QuantizationErrorTarget.definition,
+      NearStart.definition,
     ],
     optimizers: [AdamW.definition])
 }

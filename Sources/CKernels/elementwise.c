@@ -9,6 +9,18 @@ CLONED void sub_f32(float *y, const float *a, const float *b, size_t n) {
   EACH(n, GET(p, a); GET(q, b); PUT(y, p - q););
 }
 
+CLONED void div_f32(float *y, const float *a, const float *b, size_t n) {
+  EACH(n, GET(p, a); GET(q, b); PUT(y, p / q););
+}
+
+CLONED void square_root_f32(float *y, const float *x, size_t n) {
+  EACH(n, GET(p, x); p = (p < 0.0f) ? (f32x16)0.0f : p; PUT(y, __builtin_elementwise_sqrt(p)););
+}
+
+CLONED void square_root_backward_acc_f32(float *dx, const float *y, const float *dy, size_t n) {
+  EACH(n, GET(p, y); GET(g, dy); GET(o, dx); PUT(dx, o + ((p == 0.0f) ? (f32x16)0.0f : g / (2.0f * p))););
+}
+
 CLONED void mul_f32(float *y, const float *a, const float *b, size_t n) {
   EACH(n, GET(p, a); GET(q, b); PUT(y, p * q););
 }

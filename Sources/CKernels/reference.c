@@ -9,16 +9,21 @@
 #define T float
 #define FN(name) name##_ref_f32
 #define M(name) name##f
+#define BITS uint32_t
 #include "reference_pointwise.h"
 #include "reference_rows.h"
 #include "reference_sparse.h"
+#include "reference_merge.h"
 #undef T
 #undef FN
 #undef M
+#undef BITS
 
 #define T double
 #define FN(name) name##_f64
 #define M(name) name
+#define BITS uint64_t
 #include "reference_pointwise.h"
 #include "reference_rows.h"
 #include "reference_sparse.h"
+#include "reference_merge.h"

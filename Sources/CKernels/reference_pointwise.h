@@ -5,6 +5,11 @@
 void FN(add)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] = a[i] + b[i]; }
 void FN(sub)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] = a[i] - b[i]; }
 void FN(mul)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] = a[i] * b[i]; }
+void FN(div)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] = a[i] / b[i]; }
+void FN(square_root)(T *y, const T *x, size_t n) { LOOP y[i] = x[i] < 0 ? 0 : M(sqrt)(x[i]); }
+void FN(square_root_backward_acc)(T *dx, const T *y, const T *dy, size_t n) {
+  LOOP dx[i] += y[i] == 0 ? 0 : dy[i] / (2 * y[i]);
+}
 void FN(mul_acc)(T *y, const T *a, const T *b, size_t n) { LOOP y[i] += a[i] * b[i]; }
 void FN(axpy)(T *y, T alpha, const T *x, size_t n) { LOOP y[i] += alpha * x[i]; }
 void FN(scale)(T *y, T alpha, const T *x, size_t n) { LOOP y[i] = alpha * x[i]; }

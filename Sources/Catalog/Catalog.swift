@@ -33,7 +33,7 @@ public enum Catalog {
     (AdaPreLoRAMethod.plugin, [:]),
     (AltLoRAMethod.plugin, [:]),
     (BlockLoRAMethod.plugin, ["block-lora": PackageResources.block_lora_yaml]),
-    (DoRAMethod.plugin, [:]),
+    (DoRAMethod.plugin, ["dora": PackageResources.dora_yaml]),
     (GaLoreMethod.plugin, [:]),
     (HydraMethod.plugin, ["hydra": PackageResources.hydra_yaml]),
     (
@@ -53,7 +53,7 @@ public enum Catalog {
     (QWHAMethod.plugin, ["qwha": PackageResources.qwha_yaml]),
     (QueryableLoRAMethod.plugin, ["queryable-lora": PackageResources.queryable_lora_yaml]),
     (SALTMethod.plugin, ["salt": PackageResources.salt_yaml]),
-    (SNELLMethod.plugin, [:]),
+    (SNELLMethod.plugin, ["snell": PackageResources.snell_yaml]),
     (ScaledAdamWMethod.plugin, [:]),
     (UniLoRAMethod.plugin, ["uni-lora": PackageResources.uni_lora_yaml]),
     (WaRAMethod.plugin, [:]),

@@ -85,6 +85,17 @@ extension Tensor {
     }
   }
 
+  /// Entrywise quotient.
+  public static func / (a: Tensor, b: Tensor) -> Tensor {
+    let (x, y, kept) = (a.node, b.node, b.detached)
+    let quotient = a.zip(b, div_f32, div_f64)
+    return quotient.recorded([a, b]) { dy, gradients in
+      let slope = dy.zip(kept, div_f32, div_f64)
+      gradients.add(x, slope)
+      gradients.add(y, slope.zip(quotient, mul_f32, mul_f64).scaled(by: -1))
+    }
+  }
+
   public static func * (a: Tensor, factor: Double) -> Tensor {
     a.scaled(by: factor).recorded([a]) { [x = a.node] dy, gradients in gradients.add(x, dy.scaled(by: factor)) }
   }
@@ -180,6 +191,20 @@ extension Tensor {
   /// Σ of squares, accumulated in double.
   public var sumOfSquares: Double { scalar == .float32 ? sum_squares_f32(f32, count) : sum_squares_f64(f64, count) }
 
+  /// Σ of squares of every row [rows], each accumulated in double.
+  public var rowEnergies: Tensor {
+    let sums = Tensor(uninitialized: [rows], scalar)
+    Threads.split(rows, cost: columns) { r in
+      for t in r {
+        switch scalar {
+        case .float32: sums.f32[t] = Float(sum_squares_f32(f32 + t * columns, columns))
+        case .float64: sums.f64[t] = sum_squares_f64(f64 + t * columns, columns)
+        }
+      }
+    }
+    return sums
+  }
+
   /// The largest magnitude.
   public var largestMagnitude: Double { scalar == .float32 ? Double(max_abs_f32(f32, count)) : max_abs_f64(f64, count) }
 
@@ -211,6 +236,12 @@ extension Tensor {
 
   public var relu: Tensor {
     activated(relu_f32, relu_f64, keepsOutput: true, relu_backward_acc_f32, relu_backward_acc_f64)
+  }
+
+  /// √x; 0 where x is negative, and without slope where it is 0.
+  public var squareRoot: Tensor {
+    activated(
+      square_root_f32, square_root_f64, keepsOutput: true, square_root_backward_acc_f32, square_root_backward_acc_f64)
   }
 
   public var silu: Tensor {

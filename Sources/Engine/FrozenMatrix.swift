@@ -73,8 +73,13 @@ public struct FrozenMatrix: Sendable {
   /// Rows `range` as a tensor `[range.count, columns]`.
   public func dense(rows range: Range<Int>, as scalar: ScalarType = .float32) -> Tensor {
     guard isTransposed else { return widened(lines: range, as: scalar) }
-    let whole = widened(lines: 0..<columns, as: scalar).transposed
-    return range == 0..<rows ? whole : whole.slice(rows: range).copied()
+    guard range != 0..<rows else { return widened(lines: 0..<columns, as: scalar).transposed }
+    let part = Tensor(uninitialized: [columns, range.count], scalar)
+    for line in 0..<columns {
+      Convert.widen(
+        address(line: line) + range.lowerBound * type.byteCount, type, into: part.view(line * range.count, [range.count]))
+    }
+    return part.transposed
   }
 
   /// The numbers in the order they are stored, widened: `[columns, rows]` where `isTransposed`. A copy.

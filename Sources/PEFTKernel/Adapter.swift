@@ -85,12 +85,7 @@ public struct Adapter: Sendable {
 
   /// What is taken away from the base, by site; a change at every site, as the initialiser has made sure.
   func taken(_ now: Moment) -> [SiteID: WeightChange] {
-    guard let offset else { return [:] }
-    let projection = parameterization.projection
-    let start = projection.prepare(offset, now, bases)
-    var changes: [SiteID: WeightChange] = [:]
-    for site in sites { changes[site.id] = try? projection.change(at: site, start, on: bases[site.id]) }
-    return changes
+    (try? parameterization.taken(offset, sites, bases, now)) ?? [:]
   }
 
   /// What the method calls its frozen weights: the bases, less what it starts off.

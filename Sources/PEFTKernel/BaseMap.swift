@@ -21,11 +21,13 @@ extension BaseMap {
   public var isQuantized: Bool { false }
 
   /// x [T, inputs] ↦ x·Wᵀ + b [T, outputs].
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    let y = product(x)
-    // Conversion would cut off a trained bias, which is in x's scalar already.
+  public func callAsFunction(_ x: Tensor) -> Tensor { withBias(product(x)) }
+
+  /// y + b for a product y [T, outputs].
+  public func withBias(_ y: Tensor) -> Tensor {
     guard let bias else { return y }
-    return y.addingRow(bias.scalar == x.scalar ? bias : bias.converted(to: x.scalar))
+    // Conversion would cut off a trained bias, which is in y's scalar already.
+    return y.addingRow(bias.scalar == y.scalar ? bias : bias.converted(to: y.scalar))
   }
 
   public func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor { weight(as: scalar).slice(rows: range) }
@@ -83,6 +85,11 @@ public struct TensorMap: BaseMap {
   public func weight(as scalar: ScalarType) -> Tensor {
     (isTransposed ? matrix.detached.transposed : matrix).converted(to: scalar)
   }
+
+  public func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor {
+    let rows = isTransposed ? matrix.detached.slice(columns: range).transposed : matrix.detached.slice(rows: range)
+    return rows.converted(to: scalar)
+  }
 }
 
 /// A base from which a change is taken away: what a method that starts off the base calls its frozen weight.
@@ -95,6 +102,14 @@ struct OffsetMap: BaseMap {
   func weight(as scalar: ScalarType) -> Tensor {
     let weight = base.weight(as: scalar)
     return weight - offset.dense(on: weight)
+  }
+
+  func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor {
+    offset.chains.reduce(base.rows(range, as: scalar)) { rows, chain in
+      guard let first = chain.first else { return rows }
+      let part = first.dense().detached.slice(rows: range)
+      return rows - chain.dropFirst().reduce(part) { $0.multiplied(by: $1.dense()) }.converted(to: scalar)
+    }
   }
 
   var bias: Tensor? {

@@ -33,6 +33,9 @@ public protocol Projection: Sendable {
   func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec]
   /// The tensors of a site that follow from its base alone: directions, lengths. Made before any start.
   func derive(_ layout: [TensorSpec], at site: Site, on base: any BaseMap) throws(Refusal) -> Tensors
+  /// The tensors of a site that follow from how its others started and from the base they start beside: the lengths of rows.
+  /// Called once, after the start.
+  func complete(_ started: Tensors, at site: Site, on base: any BaseMap) throws(Refusal) -> Start
   /// Refuses values that no adapter of this method can have. Names and shapes fit the layout already.
   func check(_ stored: Tensors) throws(Refusal)
   /// The same where what is allowed depends on the sites; asks `check(_:)` unless a method has its own.
@@ -62,6 +65,8 @@ extension Projection {
   public func check(_ stored: Tensors, at sites: [Site]) throws(Refusal) { try check(stored) }
 
   public func derive(_ layout: [TensorSpec], at site: Site, on base: any BaseMap) throws(Refusal) -> Tensors { Tensors() }
+
+  public func complete(_ started: Tensors, at site: Site, on base: any BaseMap) throws(Refusal) -> Start { Start(Tensors()) }
 
   public func prepare(_ stored: Tensors, _ now: Moment, _ bases: Bases) -> Tensors { stored }
 

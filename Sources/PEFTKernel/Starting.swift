@@ -23,6 +23,7 @@ extension Parameterization {
       var seen = evidence
       for site in sites { seen.derived.values.merge(try derived(at: site).values) { $1 } }
       try started(layout, sites, seen)
+      try complete(&whole, layout, sites, bases)
       return whole
     }
     let shared = layout.filter { $0.key.scope == .model }
@@ -32,7 +33,27 @@ extension Parameterization {
       own.derived = try derived(at: site)
       try started(layout.filter { $0.key.scope == .site(site.id) }, [site], own)
     }
+    try complete(&whole, layout, sites, bases)
     return whole
+  }
+
+  /// Lets the projection add what follows from the start, beside the base as the start leaves it.
+  private func complete(_ start: inout Start, _ layout: [TensorSpec], _ sites: [Site], _ bases: Bases) throws(Refusal) {
+    // What is taken away has every tensor that the adapter has.
+    for spec in layout where start.offset != nil && start.offset?.values[spec.key] == nil {
+      start.offset?.values[spec.key] = start.tensors.values[spec.key]?.copied()
+    }
+    let frozen = Bases(bases, less: try taken(start.offset, sites, bases, Moment()))
+    for site in sites { start.merge(try projection.complete(start.tensors, at: site, on: frozen[site.id])) }
+  }
+
+  /// What an offset's tensors take away from the bases, by site.
+  func taken(_ offset: Tensors?, _ sites: [Site], _ bases: Bases, _ now: Moment) throws(Refusal) -> [SiteID: WeightChange] {
+    guard let offset else { return [:] }
+    let start = projection.prepare(offset, now, bases)
+    var changes: [SiteID: WeightChange] = [:]
+    for site in sites { changes[site.id] = try projection.change(at: site, start, on: bases[site.id]) }
+    return changes
   }
 }
 

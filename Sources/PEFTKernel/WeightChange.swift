@@ -9,11 +9,14 @@ public struct WeightChange: Sendable {
   public var chains: [[any LinearMap]]
   /// One factor a row of the weight [outputs]; nil for 1 everywhere.
   public var gain: Tensor?
+  /// gain − 1 for methods that know it better than the subtraction would make it; near 1 that loses most digits.
+  public var excess: Tensor?
   public var bias: Tensor?
 
-  public init(chains: [[any LinearMap]] = [], gain: Tensor? = nil, bias: Tensor? = nil) {
+  public init(chains: [[any LinearMap]] = [], gain: Tensor? = nil, excess: Tensor? = nil, bias: Tensor? = nil) {
     self.chains = chains
     self.gain = gain
+    self.excess = excess
     self.bias = bias
   }
 
@@ -34,7 +37,7 @@ public struct WeightChange: Sendable {
     }
     var y: Tensor
     if dropout > 0, call.pass.now.mode == .training {
-      let excess = gain.addingRow(Tensor(repeating: -1, shape: gain.shape, gain.scalar))
+      let excess = excess ?? gain.addingRow(Tensor(repeating: -1, shape: gain.shape, gain.scalar))
       let branch = withChains(.zeros([input.rows, call.site.outputs], input.scalar)).multipliedByRow(gain)
       y = call.base.product(call.input) + call.base.product(input).multipliedByRow(excess) + branch
     } else {

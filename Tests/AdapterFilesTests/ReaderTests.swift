@@ -79,7 +79,6 @@ struct ReaderTests {
   @Test(
     "fields that change the forward are refused by name",
     arguments: [
-      ("use_dora", true, "use_dora: is not supported (it is true); merge the adapter in PEFT"),
       (
         "modules_to_save", ["lm_head"],
         "modules_to_save: is not supported (it is [\"lm_head\"]); merge those modules into the base first"

@@ -1,3 +1,4 @@
+import Blocks
 import Engine
 import PEFTKernel
 import Testing

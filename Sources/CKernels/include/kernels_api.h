@@ -4,6 +4,9 @@
 void CK_FN(add)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(sub)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(mul)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
+void CK_FN(div)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
+void CK_FN(square_root)(CK_T *y, const CK_T *x, size_t n);  // 0 where x is negative
+void CK_FN(square_root_backward_acc)(CK_T *dx, const CK_T *y, const CK_T *dy, size_t n);  // 0 where y is 0
 void CK_FN(mul_acc)(CK_T *y, const CK_T *a, const CK_T *b, size_t n);
 void CK_FN(axpy)(CK_T *y, CK_T alpha, const CK_T *x, size_t n);   // y += alpha x
 void CK_FN(scale)(CK_T *y, CK_T alpha, const CK_T *x, size_t n);  // y = alpha x
@@ -126,3 +129,17 @@ void CK_FN(entries_row_acc)(CK_T *y, const CK_T *theta, const CK_T *row, const C
                             size_t count);
 void CK_FN(entries_row_backward_acc)(CK_T *dz, CK_T *dtheta, const CK_T *theta, const CK_T *row, const CK_T *column,
                                      CK_T scale, const CK_T *dy, const CK_T *z, size_t count);
+// ---- merge.c: a matrix of distances between the rows of two thin ones, a0 and a1 [q, cols], b0 and b1 [rows, q]:
+//   d[t,i] = c (|a0[:,i] - b0[t,:]| - |a1[:,i] - b1[t,:]|)
+// Rows of d and g, and rows of the a's and da's, start `stride` numbers apart, so that a caller may cut columns too.
+void CK_FN(merge)(CK_T *d, const CK_T *a0, const CK_T *a1, const CK_T *b0, const CK_T *b1, CK_T c, size_t rows,
+                  size_t cols, size_t q, size_t stride);
+// Adds what the gradient g of d makes of the a's and b's; 0 where a distance is 0. Blocks where g is 0 are passed over.
+void CK_FN(merge_backward_acc)(CK_T *da0, CK_T *da1, CK_T *db0, CK_T *db1, const CK_T *g, const CK_T *a0, const CK_T *a1,
+                               const CK_T *b0, const CK_T *b1, CK_T c, size_t rows, size_t cols, size_t q, size_t stride);
+// y = x gate(d): |d| where |d| is not at most t, else 0 (soft: |d| - t there).
+void CK_FN(merge_gate)(CK_T *y, const CK_T *x, const CK_T *d, CK_T t, int soft, size_t n);
+// Of the bits of |x[i]|: counts[(bits >> shift) % 2^width]++ where bits >> (shift + width) is `prefix`.
+void CK_FN(magnitude_counts)(uint32_t *counts, const CK_T *x, size_t n, unsigned shift, unsigned width, uint64_t prefix);
+// The smallest |x[i]| above t; infinity where there is none.
+CK_T CK_FN(magnitude_above)(const CK_T *x, size_t n, CK_T t);

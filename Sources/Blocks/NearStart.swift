@@ -3,7 +3,7 @@ import PEFTKernel
 /// Every tensor starts as its layout says, close to the base's function but not at it; `isExact` takes the change that
 /// makes away from the base, so that step 0 is the base.
 ///
-/// θ_d cannot start at zero: ΔW is quadratic in it, and both factors' gradients would vanish with it.
+/// For methods that cannot start at the base itself because their gradients would vanish there.
 public struct NearStart: InitStrategy {
   public var isExact: Bool
 
@@ -17,7 +17,7 @@ public struct NearStart: InitStrategy {
     let tensors = layout.filled(now)
     // In memory of its own: what is trained is updated in place.
     let offset = isExact ? Tensors(tensors.values.mapValues { $0.copied() }) : nil
-    return Start(tensors, offset: offset, notes: (projection as? OneVector)?.notes(over: sites) ?? [])
+    return Start(tensors, offset: offset, notes: (projection as? any Advising)?.notes(over: sites) ?? [])
   }
 
   /// The registered axis.
@@ -28,4 +28,9 @@ public struct NearStart: InitStrategy {
         "exact_start", .boolean, default: .bool(false), "whether the start's change is taken away from the base")
     ]
   ) { (options) throws(Refusal) in NearStart(isExact: options.bool("exact_start")) }
+}
+
+/// A projection that has something to say about its options on these sites, though they work.
+public protocol Advising: Projection {
+  func notes(over sites: [Site]) -> [String]
 }
