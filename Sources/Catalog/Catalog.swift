@@ -50,7 +50,7 @@ public enum Catalog {
     (SNELLMethod.plugin, [:]),
     (ScaledAdamWMethod.plugin, [:]),
     (UniLoRAMethod.plugin, ["uni-lora": PackageResources.uni_lora_yaml]),
-    (WaRAMethod.plugin, [:]),
+    (WaRAMethod.plugin, ["wara": PackageResources.wara_yaml]),
   ]
 
   /// What the methods register.
