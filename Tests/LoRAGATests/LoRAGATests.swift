@@ -145,7 +145,7 @@ struct GradientVectorsTests {
     let down = Tensor.joinedRows([adapter.tensors["lora_A.weight", site.id], offset["lora_A.weight", site.id]])
     let exported = base.matrix + up.multiplied(by: down) * projection.scale(at: site)
     #expect(try (x.multiplied(byTransposeOf: exported) - output()).largestMagnitude < 1e-5)
-    let merged = base.matrix + (try adapter.change(at: site).dense(like: base.matrix))
+    let merged = base.matrix + (try adapter.change(at: site).dense(on: base.matrix))
     #expect((merged - exported).largestMagnitude < 1e-6)
   }
 
@@ -172,7 +172,7 @@ struct GradientVectorsTests {
     func loss(_ start: Start) throws -> Double {
       var tensors = Tensors(start.tensors.values.mapValues { $0.converted(to: .float64) })
       var taken = Tensor.zeros([12, 10], .float64)
-      if let offset = start.offset { taken = try projection.change(at: site, offset).dense(like: taken) }
+      if let offset = start.offset { taken = try projection.change(at: site, offset).dense(on: taken) }
       var error = taken
       for _ in 0..<20 {
         let tracked = Tensors(tensors.values.mapValues { $0.tracked() })

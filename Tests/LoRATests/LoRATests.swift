@@ -30,7 +30,7 @@ struct LoRAStartTests {
   @Test(arguments: ["kaiming", "gaussian"]) func stepZeroIsTheBaseExactly(_ name: String) throws {
     let adapter = try start(.string(name), LowRank(rank: 6, alpha: 12))
     for site in sites {
-      let change = try adapter.change(at: site).dense(like: .zeros([site.outputs, site.inputs]))
+      let change = try adapter.change(at: site).dense(on: .zeros([site.outputs, site.inputs]))
       #expect(change.largestMagnitude == 0)
       #expect(adapter.tensors["lora_A.weight", site.id].largestMagnitude > 0)
     }
@@ -40,7 +40,7 @@ struct LoRAStartTests {
   @Test func orthogonalFactorsCancel() throws {
     let adapter = try start(.string("orthogonal"), LowRank(rank: 6, alpha: 6))
     for site in sites {
-      let change = try adapter.change(at: site).dense(like: .zeros([site.outputs, site.inputs]))
+      let change = try adapter.change(at: site).dense(on: .zeros([site.outputs, site.inputs]))
       #expect(change.sumOfSquares.squareRoot() < 1e-6)
       #expect(adapter.tensors["lora_A.weight", site.id].sumOfSquares > 0.1)
       #expect(adapter.tensors["lora_B.weight", site.id].sumOfSquares > 0.1)

@@ -11,7 +11,7 @@ private struct Shift: Projection {
     sites.map { TensorSpec(TensorKey("shift", $0.id), [$0.outputs], .bias, fill: .normal(deviation: 0.2)) }
   }
 
-  func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange {
+  func change(at site: Site, _ prepared: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     if looksAtText { throw Refusal("depends on the input") }
     return WeightChange(bias: prepared["shift", site.id])
   }

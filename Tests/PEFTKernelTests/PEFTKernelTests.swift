@@ -11,7 +11,7 @@ private struct Whole: Projection {
     sites.map { TensorSpec(TensorKey("w", $0.id), [extent, extent], .core) }
   }
 
-  func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange {
+  func change(at site: Site, _ prepared: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     if dependsOnInput { throw Refusal("it depends on the input") }
     return WeightChange(bias: prepared["w", site.id].slice(rows: 0..<1).reshaped([extent]))
   }

@@ -114,7 +114,7 @@ private func distance(_ a: Tensor, _ b: Tensor) -> Double { (a.detached - b.deta
     // That one core merges.
     var merged = single.x
     for (i, site) in sites.enumerated() {
-      let change = try single.method.change(at: site, single.tensors).dense(like: single.weights[i])
+      let change = try single.method.change(at: site, single.tensors).dense(on: single.weights[i])
       merged = (i > 0 ? merged.tanh : merged).linear(single.weights[i] + change)
     }
     #expect(distance(merged, single.output().0) < 1e-13)

@@ -149,7 +149,7 @@ private func factors(_ prepared: Tensors) -> [Double] {
     let adapter = try Adapter(assembly, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
     for site in sites {
       let like = Tensor.zeros([site.outputs, site.inputs])
-      #expect(try adapter.change(at: site).dense(like: like).largestMagnitude < 1e-9)
+      #expect(try adapter.change(at: site).dense(on: like).largestMagnitude < 1e-9)
     }
     #expect(NearStart().startLaw == .near)
     #expect(adapter.trainable.map(\.count) == [31])
