@@ -43,35 +43,4 @@ public enum WaRAMethod {
       rank: options.int("rank"), alpha: options.optionalDouble("alpha"), wavelet: wavelet, levels: options.int("levels"),
       bands: WaveletBands.Bands(rawValue: options.string("bands")) ?? .shared, dropout: options.double("dropout"))
   }
-
-  /// Files hold A and B under the names of the adapter; `initial` states the bands of the input axis as matrices.
-  static let golden = GoldenReader(reads: { $0.isOf("wara") }) { (file) throws(Refusal) -> GoldenCase in
-    let weight = try file.tensor("weight")
-    let site = Site(id: SiteID("site"), outputs: weight.rows, inputs: weight.columns)
-    var point = Tensors()
-    var gradients: [String: TensorKey] = [:]
-    for name in file.tensors.names where name.hasPrefix("trainable.") {
-      let own = String(name.dropFirst("trainable.".count))
-      point[own, site.id] = try file.tensor(name)
-      gradients[own] = TensorKey(own, site.id)
-    }
-    var problem = GoldenCase(
-      entry: "wara", options: file.options, sites: [site], weights: [site.id: weight], point: point, gradients: gradients)
-    for level in 1...(file.int("levels") ?? 1) {
-      problem.initial["D\(level)"] = { (made) throws(Refusal) in try made.inputBand(.detail(level)) }
-      problem.initial["A\(level)"] = { (made) throws(Refusal) in try made.inputBand(.approximation(level)) }
-    }
-    return problem
-  }
-}
-
-extension GoldenStart {
-  /// D_j or S_j [N/2^j, in] of the input axis.
-  fileprivate func inputBand(_ band: WaveletTransform.Band) throws(Refusal) -> Tensor {
-    guard let projection = parameterization.projection as? WaveletBands else { throw Refusal("the entry wara is not wavelet") }
-    let transform = WaveletTransform(filter: projection.wavelet.filter, levels: projection.levels, parts: .pyramid)
-    let inputs = sites[0].inputs
-    return Tensor.identity(inputs, .float64).waveletAnalysis(transform)
-      .slice(columns: transform.columns(of: band, in: inputs)).transposed
-  }
 }

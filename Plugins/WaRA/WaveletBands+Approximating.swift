@@ -16,9 +16,8 @@ extension WaveletBands: Approximating {
         "projection wavelet cannot approximate in the metric \(target.metric.name) at \(site.id): the inputs' Gram matrix couples the "
           + "bands, so no band has a best pair of its own", remedy: "use metric: frobenius")
     }
-    let transform = transform
     let bands = target.matrix.converted(to: .float64).waveletAnalysis(transform).transposed.waveletAnalysis(transform).transposed
-    let root = (1 / scale(at: site)).squareRoot()
+    let root = (1 / scale).squareRoot()
     var tensors = Tensors()
     var isBest = transform.padded(site.outputs) == site.outputs && transform.padded(site.inputs) == site.inputs
     for term in terms {

@@ -12,13 +12,12 @@ import PEFTKernel
 /// Sizes n that 2^J does not divide count as N = 2^J·⌈n/2^J⌉: activations are continued by zeros, which on the weight cuts the
 /// synthesis off. Per token: filters of F·(N_in + N_out) and 2·r·Σ(bands) products; neither a band matrix nor ΔW is ever formed.
 struct WaveletBands: Projection {
-  var rank: Int
-  /// Nil for 2·rank.
-  var alpha: Double?
-  var wavelet: Wavelet
-  var levels: Int
-  var bands: Bands
-  var dropout: Double
+  let rank: Int
+  let scale: Double
+  let wavelet: Wavelet
+  let dropout: Double
+  let transform: WaveletTransform
+  let terms: [Term]
 
   enum Bands: String, CaseIterable {
     /// One pair a level, the last also for the approximation.
@@ -31,37 +30,43 @@ struct WaveletBands: Projection {
   struct Term {
     var name: String
     var level: Int
-    /// Bands of the output and of the input axis; a pair that serves two of them does so at once.
-    var places: [(outputs: WaveletTransform.Band, inputs: WaveletTransform.Band)]
+    /// Several where the pair serves them at once.
+    var places: [Place]
   }
 
-  /// s.
-  func scale(at site: Site) -> Double { alpha.map { $0 / Double(rank) } ?? 2 }
+  /// A band of the output axis and one of the input axis.
+  struct Place {
+    var outputs: WaveletTransform.Band
+    var inputs: WaveletTransform.Band
 
-  /// Independent bands need the approximations on the way, too.
-  var transform: WaveletTransform {
-    WaveletTransform(filter: wavelet.filter, levels: levels, parts: bands == .shared ? .basis : .pyramid)
+    init(_ outputs: WaveletTransform.Band, _ inputs: WaveletTransform.Band) { (self.outputs, self.inputs) = (outputs, inputs) }
   }
 
-  var terms: [Term] {
-    (1...levels).flatMap { j -> [Term] in
-      switch bands {
-      case .shared:
-        let approximation = j == levels ? [(WaveletTransform.Band.approximation(j), WaveletTransform.Band.approximation(j))] : []
-        return [Term(name: "\(j)", level: j, places: [(.detail(j), .detail(j))] + approximation)]
-      case .independent:
-        let details: [Term] = [
-          Term(name: "\(j)_LH", level: j, places: [(.approximation(j), .detail(j))]),
-          Term(name: "\(j)_HL", level: j, places: [(.detail(j), .approximation(j))]),
-          Term(name: "\(j)_HH", level: j, places: [(.detail(j), .detail(j))]),
-        ]
-        return details + (j == levels ? [Term(name: "\(j)_LL", level: j, places: [(.approximation(j), .approximation(j))])] : [])
-      }
-    }
+  /// An alpha of nil is 2·rank.
+  init(rank: Int, alpha: Double? = nil, wavelet: Wavelet, levels: Int, bands: Bands, dropout: Double = 0) {
+    self.rank = rank
+    scale = alpha.map { $0 / Double(rank) } ?? 2
+    self.wavelet = wavelet
+    self.dropout = dropout
+    // Independent bands need the approximations on the way, too.
+    transform = WaveletTransform(filter: wavelet.filter, levels: levels, parts: bands == .shared ? .basis : .pyramid)
+    terms = (1...levels).flatMap { bands == .shared ? Self.shared($0, of: levels) : Self.independent($0, of: levels) }
   }
+
+  private static func shared(_ j: Int, of levels: Int) -> [Term] {
+    let last = j == levels ? [Place(.approximation(j), .approximation(j))] : []
+    return [Term(name: "\(j)", level: j, places: [Place(.detail(j), .detail(j))] + last)]
+  }
+
+  private static func independent(_ j: Int, of levels: Int) -> [Term] {
+    let (s, d) = (WaveletTransform.Band.approximation(j), WaveletTransform.Band.detail(j))
+    let bands = [("LH", Place(s, d)), ("HL", Place(d, s)), ("HH", Place(d, d))] + (j == levels ? [("LL", Place(s, s))] : [])
+    return bands.map { Term(name: "\(j)_\($0)", level: j, places: [$1]) }
+  }
+
+  func scale(at site: Site) -> Double { scale }
 
   func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
-    let transform = transform
     var specs: [TensorSpec] = []
     for site in sites {
       try check(site)
@@ -69,7 +74,8 @@ struct WaveletBands: Projection {
         let (outputs, inputs) = (transform.padded(site.outputs) >> term.level, transform.padded(site.inputs) >> term.level)
         let pair = pair(term, site)
         specs.append(
-          .init(TensorKey(term.down, site.id), [rank, inputs], .down(pair), fill: .uniform(bound: 1 / Double(inputs).squareRoot())))
+          .init(
+            TensorKey(term.down, site.id), [rank, inputs], .down(pair), fill: .uniform(bound: 1 / Double(inputs).squareRoot())))
         specs.append(.init(TensorKey(term.up, site.id), [outputs, rank], .up(pair)))
       }
     }
@@ -77,6 +83,7 @@ struct WaveletBands: Projection {
   }
 
   private func check(_ site: Site) throws(Refusal) {
+    let levels = transform.levels
     let side = min(site.outputs, site.inputs)
     let deepest = Int.bitWidth - 1 - max(1, side).leadingZeroBitCount
     guard levels <= deepest else {
@@ -99,7 +106,6 @@ struct WaveletBands: Projection {
   }
 
   func change(at site: Site, _ t: Tensors) -> WeightChange {
-    let (transform, scale) = (transform, scale(at: site))
     let chains = terms.map { term -> [any LinearMap] in
       let (down, up) = (t[term.down, site.id], t[term.up, site.id])
       let pair = pair(term, site)
@@ -130,8 +136,7 @@ extension WaveletBands.Term {
 
   /// Where the pair's bands stand, side by side, among those of one axis of n.
   fileprivate func columns(
-    _ axis: KeyPath<(outputs: WaveletTransform.Band, inputs: WaveletTransform.Band), WaveletTransform.Band>,
-    _ transform: WaveletTransform, _ n: Int
+    _ axis: KeyPath<WaveletBands.Place, WaveletTransform.Band>, _ transform: WaveletTransform, _ n: Int
   ) -> Range<Int> {
     let ranges = places.map { transform.columns(of: $0[keyPath: axis], in: n) }
     return ranges[0].lowerBound..<ranges[ranges.count - 1].upperBound

@@ -18,8 +18,8 @@ public struct Wavelet: Sendable, Hashable {
   /// Haar's, which Daubechies' family begins with; Daubechies' of least phase (dbK: K vanishing moments, 2K taps), his
   /// nearly symmetric ones (symK), and Coifman's, whose scaling functions have vanishing moments, too (coifK, 6K taps).
   public static let all: [Wavelet] = [
-    Wavelet("haar", [0.5.squareRoot(), 0.5.squareRoot()]),
-    Wavelet("db1", [0.5.squareRoot(), 0.5.squareRoot()]),
+    Wavelet("haar", [0.7071067811865476, 0.7071067811865476]),
+    Wavelet("db1", [0.7071067811865476, 0.7071067811865476]),
     Wavelet(
       "db2",
       [0.48296291314453416, 0.8365163037378079, 0.2241438680420134, -0.12940952255126037]),

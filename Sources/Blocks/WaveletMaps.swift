@@ -15,7 +15,7 @@ public struct WaveletAnalysis: LinearMap {
   }
 
   public var outputs: Int { transform.width(inputs) }
-  public var share: String? { "wavelet analysis \(transform.key) of \(inputs)" }
+  public var share: String? { "wavelet analysis \(transform.name) of \(inputs)" }
   public func apply(_ x: Tensor) -> Tensor { x.waveletAnalysis(transform) }
   public func dense() -> Tensor { Tensor.identity(inputs, scalar).waveletAnalysis(transform).transposed }
 }
@@ -33,7 +33,7 @@ public struct WaveletSynthesis: LinearMap {
   }
 
   public var inputs: Int { transform.width(outputs) }
-  public var share: String? { "wavelet synthesis \(transform.key) of \(outputs)" }
+  public var share: String? { "wavelet synthesis \(transform.name) of \(outputs)" }
   public func apply(_ x: Tensor) -> Tensor { x.waveletSynthesis(transform, count: outputs) }
   public func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { x.waveletSynthesis(transform, addedTo: base) }
   public func dense() -> Tensor { Tensor.identity(outputs, scalar).waveletAnalysis(transform) }
@@ -52,6 +52,7 @@ public struct Columns: LinearMap {
   }
 
   public var outputs: Int { range.count }
+  public var share: String? { "columns \(range) of \(inputs)" }
   public func apply(_ x: Tensor) -> Tensor { range.count == inputs ? x : x.slice(columns: range) }
   public func dense() -> Tensor { Tensor.identity(inputs, scalar).slice(rows: range) }
 }
@@ -79,9 +80,4 @@ public struct Placed: LinearMap {
   }
 
   public func dense() -> Tensor { Tensor.identity(outputs, scalar).slice(columns: range) }
-}
-
-extension WaveletTransform {
-  /// Equal for equal transforms.
-  fileprivate var key: String { "\(filter) \(levels) \(parts)" }
 }

@@ -33,6 +33,8 @@ public struct WaveletTransform: Sendable, Hashable {
   /// J.
   public let levels: Int
   public let parts: Parts
+  /// Equal for equal transforms.
+  public let name: String
 
   /// Filters have an even number of taps, at most 64.
   public init(filter: [Double], levels: Int, parts: Parts = .basis) {
@@ -41,6 +43,7 @@ public struct WaveletTransform: Sendable, Hashable {
     self.filter = filter
     self.levels = levels
     self.parts = parts
+    name = "\(parts) \(levels) \(filter)"
   }
 
   /// N, the length of a row with its zeros.
