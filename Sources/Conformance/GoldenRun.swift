@@ -43,7 +43,7 @@ struct GoldenRun {
     self.weights = weights
     let layout = try Adapter.layout(parameterization, over: stated.sites)
     let biases = working.biases.mapValues { $0.converted(to: scalar) }
-    let bases = Bases { [weights] id in FrozenMap(matrix: FrozenMatrix(weights[id] ?? .zeros([0, 0])), bias: biases[id]) }
+    let bases = Bases(weights: weights, biases: biases)
     func converted(_ tensors: Tensors) -> Tensors { Tensors(tensors.values.mapValues { $0.converted(to: scalar) }) }
     adapter = try Adapter(
       parameterization, sites: stated.sites, layout: layout, tensors: converted(working.point),
@@ -172,9 +172,9 @@ struct GoldenRun {
 
   /// A start as training makes it: in float, from the evidence the file states.
   private func runStart() throws(Refusal) -> GoldenStart {
-    let weights = stated.weights.mapValues { $0.converted(to: .float32) }
+    let weights = (stated.startWeights ?? stated.weights).mapValues { $0.converted(to: .float32) }
     let biases = stated.biases.mapValues { $0.converted(to: .float32) }
-    let bases = Bases { id in FrozenMap(matrix: FrozenMatrix(weights[id] ?? .zeros([0, 0])), bias: biases[id]) }
+    let bases = Bases(weights: weights, biases: biases)
     var evidence = Evidence { weights[$0] ?? .zeros([0, 0]) }
     evidence.gradients = stated.evidence.mapValues { $0.converted(to: .float32) }
     evidence.originals = stated.originals.mapValues { $0.converted(to: .float32) }

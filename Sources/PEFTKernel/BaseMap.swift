@@ -37,6 +37,11 @@ public struct Bases: Sendable {
 
   public init(_ map: @escaping @Sendable (SiteID) -> any BaseMap) { self.map = map }
 
+  /// Bases in memory: W [outputs, inputs] and b by site. A site without a weight has an empty one.
+  public init(weights: [SiteID: Tensor], biases: [SiteID: Tensor] = [:]) {
+    self.init { FrozenMap(matrix: FrozenMatrix(weights[$0] ?? .zeros([0, 0])), bias: biases[$0]) }
+  }
+
   public subscript(site: SiteID) -> any BaseMap { map(site) }
 }
 

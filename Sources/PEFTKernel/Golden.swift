@@ -113,6 +113,8 @@ public struct GoldenCase: Sendable {
   /// Σ xᵀ·x of each site's inputs, and weights before quantization, where the start wants them.
   public var grams: [SiteID: Tensor] = [:]
   public var originals: [SiteID: Tensor] = [:]
+  /// The weights that the start looks at, where they are others than those of the point.
+  public var startWeights: [SiteID: Tensor]?
   /// The learning rate of a run's first step.
   public var firstRate: Double?
   /// `<name>` of each `initial.<name>` → the same quantity from a start of ours.
@@ -158,9 +160,7 @@ public struct GoldenStart: Sendable {
     self.sites = sites
   }
 
-  public var bases: Bases {
-    Bases { [weights, biases] id in FrozenMap(matrix: FrozenMatrix(weights[id] ?? .zeros([0, 0])), bias: biases[id]) }
-  }
+  public var bases: Bases { Bases(weights: weights, biases: biases) }
 
   /// What some stored tensors do to the weight of a site.
   public func weightChange(_ tensors: Tensors, at site: Site) throws(Refusal) -> WeightChange {

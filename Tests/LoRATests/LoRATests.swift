@@ -24,7 +24,8 @@ struct LoRAStartTests {
     let layout = try Adapter.layout(method, over: sites)
     let evidence = Evidence(weight: { _ in .zeros([1, 1]) })
     let start = try method.initialization.start(layout, sites, projection, evidence, Moment(seed: seed))
-    return try Adapter(method, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
+    return try Adapter(
+      method, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset, on: Bases(weights: [:]))
   }
 
   @Test(arguments: ["kaiming", "gaussian"]) func stepZeroIsTheBaseExactly(_ name: String) throws {

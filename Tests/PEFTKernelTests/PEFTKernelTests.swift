@@ -24,7 +24,8 @@ private struct Whole: Projection {
   private func adapter(_ projection: Whole, _ tensors: Tensors, offset: Tensors? = nil) throws(Refusal) -> Adapter {
     let method = Assembly(projection: projection, initialization: FillStart(), trainable: TrainableSubset(roles: ["core"]))
     return try Adapter(
-      method, sites: [site], layout: try Adapter.layout(method, over: [site]), tensors: tensors, offset: offset)
+      method, sites: [site], layout: try Adapter.layout(method, over: [site]), tensors: tensors, offset: offset,
+      on: Bases(weights: [:]))
   }
 
   private func reason(_ body: () throws(Refusal) -> Adapter) -> String {
