@@ -27,9 +27,10 @@ extension WaveletBands: Approximating {
       }
       let mean = parts.dropFirst().reduce(parts[0], +) * (1 / Double(parts.count))
       let best = try BestPair(rank, of: Target(mean, iterations: target.iterations), random.stream(term.name))
-      tensors[term.down, site.id] = (best.down * root).converted(to: .float32)
-      tensors[term.up, site.id] = (best.up * root).converted(to: .float32)
-      isBest = isBest && best.isExact
+      let (up, down) = best.balanced
+      tensors[term.down, site.id] = (down * root).converted(to: .float32)
+      tensors[term.up, site.id] = (up * root).converted(to: .float32)
+      isBest = isBest && best.isBest
     }
     let made = Tensors(tensors.values.mapValues { $0.converted(to: .float64) })
     let matrix = target.matrix.converted(to: .float64)
