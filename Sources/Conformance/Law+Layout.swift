@@ -20,33 +20,28 @@ extension Law {
 
   private func faultsOfSpecs(_ layout: [TensorSpec], _ sites: [Site]) -> [String] {
     var faults: [String] = []
-    let known = Dictionary(uniqueKeysWithValues: sites.map { ($0.id, $0) })
+    let known = Set(sites.map(\.id))
     var keys: Set<TensorKey> = []
-    var pairs: [Pair: [String]] = [:]
+    var pairs: [Pair: [(side: String, rank: Int?)]] = [:]
     for spec in layout {
       if !keys.insert(spec.key).inserted { faults.append("\(spec.key) occurs twice") }
       if spec.shape.isEmpty || spec.shape.contains(where: { $0 < 1 }) { faults.append("\(spec.key) has shape \(spec.shape)") }
-      var site: Site?
-      if case .site(let id) = spec.key.scope {
-        site = known[id]
-        if site == nil { faults.append("\(spec.key) belongs to no site of the adapter") }
+      if case .site(let id) = spec.key.scope, !known.contains(id) {
+        faults.append("\(spec.key) belongs to no site of the adapter")
       }
+      // A factor may read and write other widths than its site: those of slices, of bands, of a basis.
       switch spec.role {
-      case .down(let pair):
-        if let site, spec.shape.last != site.inputs {
-          faults.append("\(spec.key) \(spec.shape) does not read \(site.inputs) inputs")
-        }
-        if let pair { pairs[pair, default: []].append("down") }
-      case .up(let pair):
-        if let site, spec.shape.first != site.outputs {
-          faults.append("\(spec.key) \(spec.shape) does not write \(site.outputs) outputs")
-        }
-        if let pair { pairs[pair, default: []].append("up") }
+      case .down(let pair?): pairs[pair, default: []].append(("down", spec.shape.first))
+      case .up(let pair?): pairs[pair, default: []].append(("up", spec.shape.last))
       default: break
       }
     }
-    for (pair, sides) in pairs where sides.sorted() != ["down", "up"] {
-      faults.append("pair \(pair.id) consists of \(sides.joined(separator: ", ")), not of one down and one up")
+    for (pair, sides) in pairs {
+      if sides.map(\.side).sorted() != ["down", "up"] {
+        faults.append("pair \(pair.id) consists of \(sides.map(\.side).joined(separator: ", ")), not of one down and one up")
+      } else if sides[0].rank != sides[1].rank {
+        faults.append("pair \(pair.id) has no product: \(sides[0].rank ?? 0) columns or rows meet \(sides[1].rank ?? 0)")
+      }
     }
     return faults
   }

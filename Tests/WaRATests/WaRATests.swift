@@ -66,7 +66,7 @@ import Testing
         let (down, up) = (problem.tensors[term.down, problem.site.id], problem.tensors[term.up, problem.site.id])
         return Double(term.places.count) * up.multiplied(by: down).sumOfSquares
       }
-      #expect(abs(problem.delta.sumOfSquares / (2.25 * energies.reduce(0, +)) - 1) < 1e-12)
+      #expect(abs(problem.delta.sumOfSquares / (2.25 * energies.reduce(0, +)) - 1) < 1e-11)
     }
   }
 
