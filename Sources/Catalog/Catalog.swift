@@ -48,9 +48,9 @@ public enum Catalog {
     (LoRAProMethod.plugin, [:]),
     (LoRARITEMethod.plugin, [:]),
     (LoRASBMethod.plugin, ["lora-sb": PackageResources.lora_sb_yaml, "lora-xs": PackageResources.lora_xs_yaml]),
-    (MaskedMethod.plugin, [:]),
+    (MaskedMethod.plugin, ["masked": PackageResources.masked_yaml]),
     (PiSSAMethod.plugin, ["pissa": PackageResources.pissa_yaml]),
-    (QWHAMethod.plugin, [:]),
+    (QWHAMethod.plugin, ["qwha": PackageResources.qwha_yaml]),
     (QueryableLoRAMethod.plugin, ["queryable-lora": PackageResources.queryable_lora_yaml]),
     (SALTMethod.plugin, [:]),
     (SNELLMethod.plugin, [:]),
@@ -66,6 +66,9 @@ public enum Catalog {
   public static let entries: [EntrySource] = methods.flatMap { method in
     method.entries.map { EntrySource(file: "methods/\($0.key).yaml", bytes: $0.value) }
   }
+
+  /// What goes with what among these methods, as the conformance suite found it.
+  public static let grid = String(decoding: PackageResources.grid_md, as: UTF8.self)
 
   /// The registry of these methods, and of a user's own entries in `folders`.
   public static func registry(folders: [String] = []) throws -> MethodRegistry {
