@@ -143,9 +143,31 @@ import Testing
     #expect(#expect(throws: Refusal.self) { try high.layout(of: [site]) }?.remedy == "use at most 5, or fewer levels")
   }
 
-  @Test func unknownWaveletsNameThoseThereAre() throws {
+  @Test func unknownWaveletsNameTheNearest() throws {
     let registry = try Catalog.registry()
-    let error = #expect(throws: Refusal.self) { _ = try registry.entry("wara", overriding: ["wavelet": .string("bior2.2")]) }
-    #expect(error?.description.contains("wavelet is bior2.2") == true && error?.description.contains("db2, db3") == true)
+    func refusal(_ name: String) -> String {
+      do throws(Refusal) {
+        _ = try registry.entry("wara", overriding: ["wavelet": .string(name)])
+        return "accepted"
+      } catch { return error.description }
+    }
+    #expect(refusal("bior2.2").contains("haar, db1, db2") && refusal("bior2.2").contains("wavelet"))
+    #expect(refusal("sym44").contains("did you mean `sym4`?"))
+  }
+
+  /// Starts that draw factors draw those of every band.
+  @Test func everyPairIsDrawn() throws {
+    let registry = try Catalog.registry()
+    let problem = try Problem("db2", levels: 1, .independent, outputs: 8, inputs: 12)
+    let layout = try problem.projection.layout(of: [problem.site])
+    #expect(layout.pairs(at: problem.site.id).count == 4)
+    let options = try Options([:], checkedBy: [])
+    let start = try #require(registry.axes.inits["orthogonal"]).make(options)
+    let made = try start.start(
+      layout, [problem.site], problem.projection, Evidence(weight: { _ in .zeros([8, 12]) }), Moment())
+    for pair in layout.pairs(at: problem.site.id) {
+      let (down, up) = (made.tensors[pair.down.key], made.tensors[pair.up.key])
+      #expect(up.largestMagnitude > 0 && up.multiplied(by: down).largestMagnitude < 1e-6)
+    }
   }
 }
