@@ -24,7 +24,7 @@ let methods: KeyValuePairs = [
   "SNELL": ["snell"],
   "ScaledAdamW": [],
   "UniLoRA": ["uni-lora"],
-  "WaRA": [],
+  "WaRA": ["wara"],
 ]
 let plugins = methods.map(\.key)
 let entries = ["full"] + methods.flatMap(\.value)

@@ -30,8 +30,7 @@ struct FactorDraws: InitStrategy {
   ) throws(Refusal) -> Start {
     var fills: [TensorKey: Fill] = [:]
     for site in sites {
-      guard let pair = layout.factors(at: site.id) else { continue }
-      (fills[pair.down.key], fills[pair.up.key]) = self.fills(pair)
+      for pair in layout.pairs(at: site.id) { (fills[pair.down.key], fills[pair.up.key]) = self.fills(pair) }
     }
     let specs = layout.map { spec in
       var spec = spec
@@ -59,24 +58,27 @@ struct OrthogonalFactors: InitStrategy {
   ) throws(Refusal) -> Start {
     var tensors = layout.filled(now)
     for site in sites {
-      guard let pair = layout.factors(at: site.id) else { continue }
-      // One stream for both: neither factor means anything without the other.
-      let (down, up) = try draw(site, pair.rank, now.random("start").stream("\(site.id).orthogonal"))
-      tensors[pair.down.key] = down
-      tensors[pair.up.key] = up
+      for (index, pair) in layout.pairs(at: site.id).enumerated() {
+        // One stream for both: neither factor means anything without the other.
+        let random = now.random("start").stream("\(site.id).orthogonal")
+        let (down, up) = try draw(pair, index == 0 ? random : random.stream(UInt64(index)))
+        tensors[pair.down.key] = down
+        tensors[pair.up.key] = up
+      }
     }
     return Start(tensors, notes: scaleNotes(projection))
   }
 
-  private func draw(_ site: Site, _ rank: Int, _ stream: Philox) throws(Refusal) -> (down: Tensor, up: Tensor) {
+  private func draw(_ pair: FactorPair, _ stream: Philox) throws(Refusal) -> (down: Tensor, up: Tensor) {
+    let (rank, inputs, outputs) = (pair.rank, pair.down.shape[1], pair.up.shape[0])
     var random = stream
     let basis: Tensor
     do { basis = try LinearAlgebra.qr(random.normal([rank, rank], deviation: 1, .float64)).q } catch { throw Refusal("\(error)") }
     func everyOther(from first: Int) -> Tensor {
       .joinedRows(stride(from: first, to: rank, by: 2).map { basis.slice(rows: $0..<$0 + 1) })
     }
-    let down = random.normal([site.inputs, rank / 2], deviation: 0.1, .float64).multiplied(by: everyOther(from: 0)).transposed
-    let up = random.normal([site.outputs, rank / 2], deviation: 0.1, .float64).multiplied(by: everyOther(from: 1))
+    let down = random.normal([inputs, rank / 2], deviation: 0.1, .float64).multiplied(by: everyOther(from: 0)).transposed
+    let up = random.normal([outputs, rank / 2], deviation: 0.1, .float64).multiplied(by: everyOther(from: 1))
     return (down.converted(to: .float32), up.converted(to: .float32))
   }
 }

@@ -1,6 +1,6 @@
 import PEFTKernel
 
-/// The two low-rank factors of one site in a layout: what starts written for factors look for, whatever the projection.
+/// Two low-rank factors of one site in a layout: what starts written for factors look for, whatever the projection.
 public struct FactorPair: Sendable {
   /// A [rank, inputs].
   public let down: TensorSpec
@@ -17,6 +17,17 @@ public struct FactorPair: Sendable {
 }
 
 extension [TensorSpec] {
+  /// Every pair of factors of a site: one where the site's weight is changed as a whole, several where its parts are.
+  public func pairs(at site: SiteID) -> [FactorPair] {
+    let own = filter { $0.key.scope == .site(site) }
+    let ups = own.filter(\.role.isUp)
+    let pairs = own.filter(\.role.isDown).compactMap { down -> FactorPair? in
+      guard case .down(let pair?) = down.role else { return nil }
+      return ups.first { $0.role == .up(pair) }.map { FactorPair(down: down, up: $0) }
+    }
+    return pairs.isEmpty ? factors(at: site).map { [$0] } ?? [] : pairs
+  }
+
   /// The factors of a site, nil where it has none.
   public func factors(at site: SiteID) -> FactorPair? {
     let own = filter { $0.key.scope == .site(site) }

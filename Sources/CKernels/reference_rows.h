@@ -218,6 +218,35 @@ void FN(slice_dot)(T *out, const T *v, const T *y, size_t rows, size_t slices, s
   }
 }
 
+// Tap m of row k of a wavelet's level, at place i of the numbers it reads.
+#define LEVEL for (size_t k = 0; k < half; k++) for (size_t m = 0; m < taps; m++)
+#define PLACE ((2 * k + 1 + m + half * taps - taps / 2) % (2 * half))
+#define HIGH(m) ((m) % 2 ? -h[taps - 1 - (m)] : h[taps - 1 - (m)])
+
+void FN(wavelet_split)(T *low, T *high, const T *x, const T *h, size_t taps, size_t rows, size_t half, size_t cols,
+                       size_t stride_bands, size_t stride_x) {
+  ROWS {
+    T *l = low + t * stride_bands, *g = high + t * stride_bands;
+    for (size_t k = 0; k < half; k++) l[k] = g[k] = 0;
+    LEVEL if (PLACE < cols) {
+      l[k] += h[m] * x[t * stride_x + PLACE];
+      g[k] += HIGH(m) * x[t * stride_x + PLACE];
+    }
+  }
+}
+
+void FN(wavelet_join)(T *x, int accumulate, const T *low, const T *high, const T *h, size_t taps, size_t rows,
+                      size_t half, size_t cols, size_t stride_x, size_t stride_bands) {
+  ROWS {
+    T *row = x + t * stride_x;
+    if (!accumulate) COLS row[j] = 0;
+    LEVEL if (PLACE < cols) row[PLACE] += h[m] * low[t * stride_bands + k] + HIGH(m) * high[t * stride_bands + k];
+  }
+}
+
+#undef LEVEL
+#undef PLACE
+#undef HIGH
 #undef SLICES
 #undef WIDTH
 #undef ROWS

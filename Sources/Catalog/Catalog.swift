@@ -56,7 +56,7 @@ public enum Catalog {
     (SNELLMethod.plugin, ["snell": PackageResources.snell_yaml]),
     (ScaledAdamWMethod.plugin, [:]),
     (UniLoRAMethod.plugin, ["uni-lora": PackageResources.uni_lora_yaml]),
-    (WaRAMethod.plugin, [:]),
+    (WaRAMethod.plugin, ["wara": PackageResources.wara_yaml]),
   ]
 
   /// What the methods register.

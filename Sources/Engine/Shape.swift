@@ -1,3 +1,5 @@
+import CKernels
+
 extension Tensor {
   /// The same elements in another shape, sharing memory.
   public func reshaped(_ shape: [Int]) -> Tensor {
@@ -30,6 +32,22 @@ extension Tensor {
         if !accumulate { dx.fill(0) }
         dx.addColumns(range.lowerBound, from: dy)
       }
+    }
+  }
+
+  /// base with this matrix [T, w] added to its columns from `start` on, in base's memory where nobody else holds it.
+  public func added(toColumnsFrom start: Int, of base: consuming Tensor) -> Tensor {
+    precondition(
+      start >= 0 && start + columns <= base.columns && rows == base.rows && scalar == base.scalar,
+      "\(shape) added to columns of \(base.shape) from \(start) on")
+    let baseNode = base.node
+    base.node = nil
+    var y = base
+    if !y.isUnique { y = y.copied() }
+    y.addColumns(start, from: self)
+    return y.recorded(from: [node, baseNode]) { [node, width = columns] dy, gradients in
+      gradients.add(node, dy.detached.slice(columns: start..<start + width))
+      gradients.add(baseNode, dy)
     }
   }
 
@@ -105,11 +123,12 @@ extension Tensor {
   }
 
   private func addColumns(_ start: Int, from other: Tensor) {
-    for t in 0..<rows {
-      for j in 0..<other.columns {
+    Threads.split(other.rows, cost: other.columns) { range in
+      for t in range {
+        let (sum, value) = (t * columns + start, t * other.columns)
         switch scalar {
-        case .float32: f32[t * columns + start + j] += other.f32[t * other.columns + j]
-        case .float64: f64[t * columns + start + j] += other.f64[t * other.columns + j]
+        case .float32: axpy_f32(f32 + sum, 1, other.f32 + value, other.columns)
+        case .float64: axpy_f64(f64 + sum, 1, other.f64 + value, other.columns)
         }
       }
     }

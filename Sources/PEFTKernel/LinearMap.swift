@@ -17,10 +17,12 @@ public protocol LinearMap: Sendable {
   /// The map as factor · matrix where it keeps a factor apart: files then hold both as they are.
   var scaled: (factor: Double, matrix: Tensor) { get }
   /// Equal for maps that compute the same from the same input: sites that read one input then share one result. Nil where nothing is
-  /// to be shared.
+  /// to be shared. Chains of one change that end in equal maps are added up before it.
   var share: String? { get }
   /// The pair whose factor this is: whoever watches a pair is shown what goes into its down and comes back to its up.
   var pair: Pair? { get }
+  /// How many times that factor acts, each time on its own part of the input: I ⊗ M. Of the pair, each part is a row more.
+  var copies: Int { get }
 }
 
 extension LinearMap {
@@ -30,6 +32,7 @@ extension LinearMap {
   public var scaled: (factor: Double, matrix: Tensor) { (1, dense()) }
   public var share: String? { nil }
   public var pair: Pair? { nil }
+  public var copies: Int { 1 }
 }
 
 /// A map with its sign turned.
@@ -90,22 +93,30 @@ extension SiteCall {
       let isUp = map.pair != nil && watched?.pair == map.pair
       let next = map.apply(value)
       if isUp, let seen = watched {
-        value = observed(next, seen, map.scaled.factor)
+        value = observed(next, seen, by: map)
         watched = nil
       } else {
-        if let pair = map.pair, pass.observer != nil { watched = (pair, value.detached, map.scaled.factor) }
+        if let pair = map.pair, pass.observer != nil { watched = (pair, value.detached.parts(map.copies), map.scaled.factor) }
         value = next
       }
     }
     let result = last.apply(value, addedTo: y)
     guard let seen = watched, last.pair == seen.pair else { return result }
-    return observed(result, seen, last.scaled.factor)
+    return observed(result, seen, by: last)
   }
 
-  /// Shows the observer the pair when the gradient comes back; `factor` is up's own.
-  private func observed(_ value: Tensor, _ seen: (pair: Pair, u: Tensor, factor: Double), _ factor: Double) -> Tensor {
+  /// Shows the observer the pair when the gradient comes back.
+  private func observed(_ value: Tensor, _ seen: (pair: Pair, u: Tensor, factor: Double), by up: any LinearMap) -> Tensor {
     guard let observer = pass.observer else { return value }
-    let scale = seen.factor * factor
-    return value.observingGradient { dy in observer.saw(seen.pair, u: seen.u, v: scale == 1 ? dy : dy * scale) }
+    let (scale, copies) = (seen.factor * up.scaled.factor, up.copies)
+    return value.observingGradient { dy in
+      let v = dy.parts(copies)
+      observer.saw(seen.pair, u: seen.u, v: scale == 1 ? v : v * scale)
+    }
   }
+}
+
+extension Tensor {
+  /// Rows cut into equal parts, each a row of its own.
+  fileprivate func parts(_ count: Int) -> Tensor { count == 1 ? self : reshaped([rows * count, columns / count]) }
 }

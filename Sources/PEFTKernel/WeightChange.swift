@@ -28,7 +28,15 @@ public struct WeightChange: Sendable {
     let input = call.branchInput(dropout)
     func withChains(_ y: consuming Tensor) -> Tensor {
       var y = y
-      for chain in chains { y = call.apply(chain, to: input, addedTo: y) }
+      for sum in sums {
+        guard let last = sum.last else {
+          y = call.apply(sum.chains[0], to: input, addedTo: y)
+          continue
+        }
+        var inner = Tensor.zeros([input.rows, last.inputs], input.scalar)
+        for chain in sum.chains { inner = call.apply(chain, to: input, addedTo: inner) }
+        y = last.apply(inner, addedTo: y)
+      }
       return y
     }
     guard let gain else {
@@ -52,12 +60,34 @@ public struct WeightChange: Sendable {
   /// y − Σ chains·x: what an offset leaves of the base's product. A gain has no part in an offset.
   func subtracted(from y: consuming Tensor, _ x: Tensor) -> Tensor {
     var y = y
-    for chain in chains {
-      guard let last = chain.first else { continue }
-      let inner = chain.dropFirst().reversed().reduce(x) { $1.apply($0) }
-      y = last.apply(inner, subtractedFrom: y)
+    func rows(_ chain: ArraySlice<any LinearMap>) -> Tensor { chain.reversed().reduce(x) { $1.apply($0) } }
+    for sum in sums {
+      if let last = sum.last {
+        let parts = sum.chains.map { rows($0[...]) }
+        y = last.apply(parts.dropFirst().reduce(parts[0], +), subtractedFrom: y)
+      } else if let last = sum.chains[0].first {
+        y = last.apply(rows(sum.chains[0].dropFirst()), subtractedFrom: y)
+      }
     }
     return y
+  }
+
+  /// The chains as they are applied: several that end in one and the same map are added up before it, and `last` is that map.
+  private var sums: [(last: (any LinearMap)?, chains: [[any LinearMap]])] {
+    let shares = chains.map { $0.count > 1 ? $0[0].share : nil }
+    var sums: [(last: (any LinearMap)?, chains: [[any LinearMap]])] = []
+    var places: [String: Int] = [:]
+    for (chain, share) in zip(chains, shares) {
+      if let share, let place = places[share] {
+        sums[place].chains.append(Array(chain.dropFirst()))
+      } else if let share, shares.count(where: { $0 == share }) > 1 {
+        places[share] = sums.count
+        sums.append((chain[0], [Array(chain.dropFirst())]))
+      } else {
+        sums.append((nil, [chain]))
+      }
+    }
+    return sums
   }
 
   /// ΔW = W' − W [outputs, inputs] as one matrix: for merging and analysis, never for training. `weight` is W.

@@ -58,6 +58,17 @@ import Testing
     Case(name: "transpose", shapes: [[3, 4]]) { $0[0].transposed },
     Case(name: "row slice", shapes: [[5, 3]]) { $0[0].slice(rows: 1..<4) },
     Case(name: "column slice", shapes: [[5, 4]]) { $0[0].slice(columns: 1..<3) },
+    Case(name: "added columns", shapes: [[5, 4], [5, 2]]) { $0[1].added(toColumnsFrom: 1, of: $0[0]) },
+    Case(name: "wavelet bands", shapes: [[3, 7]]) { $0[0].waveletAnalysis(WaveletTransform(filter: skewed, levels: 2)) },
+    Case(name: "wavelet pyramid", shapes: [[3, 7]]) {
+      $0[0].waveletAnalysis(WaveletTransform(filter: skewed, levels: 2, parts: .pyramid))
+    },
+    Case(name: "wavelet synthesis", shapes: [[3, 8]]) {
+      $0[0].waveletSynthesis(WaveletTransform(filter: skewed, levels: 3), count: 7)
+    },
+    Case(name: "wavelet synthesis added", shapes: [[3, 12], [3, 7]]) {
+      $0[0].waveletSynthesis(WaveletTransform(filter: skewed, levels: 2, parts: .pyramid), addedTo: $0[1])
+    },
     Case(name: "joined columns", shapes: [[3, 2], [3, 4]]) { Tensor.joinedColumns($0) },
     Case(name: "joined rows", shapes: [[2, 3], [4, 3]]) { Tensor.joinedRows($0) },
     Case(name: "gathered rows", shapes: [[4, 3]]) { $0[0].gatherRows([2, 0, 2, 3]) },
@@ -178,3 +189,5 @@ private func fixedGate(_ merge: KernelMerge, isSoft: Bool) -> KernelMerge {
   return KernelMerge(
     a: merge.a, b: merge.b, scale: merge.scale, gate: .init(a: a, b: b, threshold: threshold, isSoft: isSoft))
 }
+/// A filter of no symmetry and no meaning.
+private let skewed = [0.3, -0.8, 0.5, 0.2]

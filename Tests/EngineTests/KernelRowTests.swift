@@ -50,6 +50,36 @@ import Testing
     agree("layernorm db", tolerance: 3e-6, fast: bA, reference: bB, double: bC)
   }
 
+  @Test(arguments: [2, 4, 6, 8, 20], [1, 2, 15, 16, 17, 40, 300]) func wavelets(taps: Int, half: Int) {
+    let t = 3, between = 2 * half + 5
+    let h = values(taps, seed: 40), bands = values(t * between, seed: 41)
+    for cols in [2 * half, 2 * half - 1] {
+      let x = values(t * (cols + 1), seed: 42)
+      for accumulate: Int32 in [0, 1] {
+        var (a, b, c) = (x, x, wide(x))
+        bands.withUnsafeBufferPointer { p in
+          wavelet_join_f32(&a, accumulate, p.baseAddress, p.baseAddress! + half, h, taps, t, half, cols, cols + 1, between)
+          wavelet_join_ref_f32(&b, accumulate, p.baseAddress, p.baseAddress! + half, h, taps, t, half, cols, cols + 1, between)
+        }
+        wide(bands).withUnsafeBufferPointer { p in
+          wavelet_join_f64(&c, accumulate, p.baseAddress, p.baseAddress! + half, wide(h), taps, t, half, cols, cols + 1, between)
+        }
+        agree("wavelet_join", tolerance: 3e-6, fast: a, reference: b, double: c)
+      }
+      var (a, b, c) = (bands, bands, wide(bands))
+      a.withUnsafeMutableBufferPointer { p in
+        wavelet_split_f32(p.baseAddress, p.baseAddress! + half, x, h, taps, t, half, cols, between, cols + 1)
+      }
+      b.withUnsafeMutableBufferPointer { p in
+        wavelet_split_ref_f32(p.baseAddress, p.baseAddress! + half, x, h, taps, t, half, cols, between, cols + 1)
+      }
+      c.withUnsafeMutableBufferPointer { p in
+        wavelet_split_f64(p.baseAddress, p.baseAddress! + half, wide(x), wide(h), taps, t, half, cols, between, cols + 1)
+      }
+      agree("wavelet_split", tolerance: 3e-6, fast: a, reference: b, double: c)
+    }
+  }
+
   @Test(arguments: [1, 5], [1, 15, 16, 17, 40]) func slices(m: Int, width: Int) {
     let t = 3
     var weights = values(t * m, seed: 30)

@@ -74,6 +74,17 @@ void CK_FN(slice_spread)(CK_T *v, const CK_T *y, const CK_T *weights, size_t row
 void CK_FN(slice_dot)(CK_T *out, const CK_T *v, const CK_T *y, size_t rows, size_t slices,
                       size_t width);  // out[t,m] = v[t,m,:] . y[t,:]
 
+// ---- wavelet.c: one level of a periodised orthogonal wavelet transform on rows of 2 half numbers, of which x holds the first
+// `cols` and the others are 0. h holds the low-pass filter's taps, an even number up to 64; rows are `stride` apart. With
+// i = (2k + 1 - taps/2 + m) mod 2 half:
+//   split  low[k] = sum over m of h[m] x[i],  high[k] = sum over m of (-1)^m h[taps - 1 - m] x[i]
+//   join   its adjoint and, before x is cut to `cols`, its inverse; with accumulate != 0 x is added to
+// No array may overlap another.
+void CK_FN(wavelet_split)(CK_T *low, CK_T *high, const CK_T *x, const CK_T *h, size_t taps, size_t rows, size_t half,
+                          size_t cols, size_t stride_bands, size_t stride_x);
+void CK_FN(wavelet_join)(CK_T *x, int accumulate, const CK_T *low, const CK_T *high, const CK_T *h, size_t taps,
+                         size_t rows, size_t half, size_t cols, size_t stride_x, size_t stride_bands);
+
 // ---- rope.c: rotate the pairs (j, j + head_dim/2) of each head by sign times the angle; sign -1 is the backward.
 // cos and sin are [positions, head_dim/2]; NULL positions: 0, 1, 2, ... Row t is at y + t stride_out, x + t stride_in.
 void CK_FN(rope)(CK_T *y, const CK_T *x, const CK_T *cos, const CK_T *sin, const int32_t *positions, size_t rows,
