@@ -9,14 +9,17 @@ struct Invocation: Sendable {
   let entries: [EntrySource]
   let folders: [String]
   let console: Console
+  /// The command line, without the program's name.
+  let arguments: [String]
   /// Diagnostics, on standard error when asked for.
   let log: Logger
 
-  init(plugins: [Plugin], entries: [EntrySource], console: Console, options: CommonOptions) {
+  init(plugins: [Plugin], entries: [EntrySource], console: Console, arguments: [String] = [], options: CommonOptions) {
     self.plugins = plugins
     self.entries = entries
     self.folders = options.folders
     self.console = console
+    self.arguments = arguments
     var log = Logger(label: "peft") { _ in ConsoleLogHandler(console: console) }
     log.logLevel = options.verbose ? .debug : .warning
     self.log = log

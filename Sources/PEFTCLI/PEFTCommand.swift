@@ -41,7 +41,7 @@ public enum PEFTCommand {
       }
       // What training itself offers is there whether a program names it or not.
       let all = plugins.contains { $0.name == AdamW.plugin.name } ? plugins : [AdamW.plugin] + plugins
-      let call = Invocation(plugins: all, entries: entries, console: console, options: subcommand.common)
+      let call = Invocation(plugins: all, entries: entries, console: console, arguments: arguments, options: subcommand.common)
       return try await subcommand.run(call)
     } catch {
       return report(error, console)
