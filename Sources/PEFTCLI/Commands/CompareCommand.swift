@@ -45,7 +45,8 @@ struct CompareCommand: Subcommand {
   @Option(help: "Steps between evaluations on the validation part; default: the run file's, or a twentieth of all.")
   var evalEvery: Int?
 
-  @Option(help: ArgumentHelp("Examples to report on; default: every second row of data.valid, the others choose.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Examples to report on; default: every second row of data.valid, the others choose.", valueName: "file"))
   var heldOut: String?
 
   @Option(

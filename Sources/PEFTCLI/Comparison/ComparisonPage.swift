@@ -43,7 +43,8 @@ struct ComparisonPage {
           points: row.rate == nil ? [] : row.curve.map { .init(x: Double($0.step), y: $0.mean, low: $0.low, high: $0.high) })
       })
     return HTML.text("h2", "Learning curves")
-      + figure(chart, "Each at its own rate; the line is the mean over the seeds, the band reaches from the lowest to the highest.")
+      + figure(
+        chart, "Each at its own rate; the line is the mean over the seeds, the band reaches from the lowest to the highest.")
   }
 
   private var grid: String {
@@ -96,10 +97,16 @@ struct ComparisonPage {
     func loss(_ value: Double?) -> String { value.map { Format.fixed($0, 4) } ?? "–" }
     var facts = [
       ("run file", summary.runFile), ("base", summary.baseModel),
-      ("the untouched base", "validation \(loss(base.validation)), held out \(loss(base.heldOut)), own text \(loss(base.ownText))"),
+      (
+        "the untouched base",
+        "validation \(loss(base.validation)), held out \(loss(base.heldOut)), own text \(loss(base.ownText))"
+      ),
     ]
     facts += summary.parts.map { part in
-      (part.name, part.place.map { "\($0): \(part.examples) examples, \(Format.grouped(part.tokens)) tokens that count" } ?? "none")
+      (
+        part.name,
+        part.place.map { "\($0): \(part.examples) examples, \(Format.grouped(part.tokens)) tokens that count" } ?? "none"
+      )
     }
     facts += [
       ("seeds", summary.seeds.map(String.init).joined(separator: ", ")),

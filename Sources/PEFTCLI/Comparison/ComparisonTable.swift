@@ -31,13 +31,15 @@ struct ComparisonTable {
       },
       Column(
         title: "steps to \(baseline)'s end",
-        meaning: "until the mean validation loss is as low as that of \(baseline) at its end, straight between evaluations; – never"
+        meaning:
+          "until the mean validation loss is as low as that of \(baseline) at its end, straight between evaluations; – never"
       ) { row in row.stepsToBaseline.map { Format.fixed($0, 0) } ?? "–" },
       Column(title: "trainable", meaning: "numbers that are trained") { Format.grouped($0.trainable) },
       Column(title: "s/step", meaning: "seconds, the median") { Format.significant($0.stepSeconds, 3) },
       Column(
         title: "peak tensors",
-        meaning: "the most that tensors of the start or of a step held at once; without the base as its file holds it, and the program"
+        meaning:
+          "the most that tensors of the start or of a step held at once; without the base as its file holds it, and the program"
       ) { Format.bytes($0.peakBytes) },
       Column(title: "adapter", meaning: "bytes of its weights file; of a base that is trained, its tensors in 32 bits") {
         $0.adapterBytes.map(Format.bytes) ?? "–"
