@@ -81,17 +81,19 @@ import Testing
     try await refused("lora@adam", saying: "lora@adam: unknown optimizer `adam`; did you mean `adamw`?")
     try await refused("lora:rnk=2", saying: "lora:rnk=2: unknown key `rnk` in `method`; did you mean `rank`?")
     try await refused("lora", ["--baseline", "full"], saying: "the baseline `full` does not take part; name one of lora")
-    try await refused("lora", ["--held-out", "@none"], status: .missingInput, saying: "none: cannot be read (No such file or directory)")
+    try await refused("lora", ["--held-out", "@none"], status: .missingInput, saying: "none: there is no such file")
     try await refused(
       scratch["none.yaml"], status: .missingInput, saying: "none.yaml: cannot be read (No such file or directory)")
     try scratch.put("other.yaml", "method: lora\nsteps: 3\n")
     try await refused(
       scratch["other.yaml"],
-      saying: "other.yaml:2:1: `steps` cannot differ between the methods of a comparison; known: method, optimizer, target_modules, "
+      saying:
+        "other.yaml:2:1: `steps` cannot differ between the methods of a comparison; known: method, optimizer, target_modules, "
         + "exclude_modules, layers_to_transform")
     try scratch.put("run.yaml", runText())
     try await refused(
-      "lora", saying: "run.yaml:3:7: a comparison needs `data.valid`: learning rates are chosen on it; name a file of examples there")
+      "lora",
+      saying: "run.yaml:3:7: a comparison needs `data.valid`: learning rates are chosen on it; name a file of examples there")
   }
 
   @Test func numbersThatMakeNoSenseAreUsageErrors() async throws {

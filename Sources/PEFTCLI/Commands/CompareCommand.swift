@@ -42,7 +42,7 @@ struct CompareCommand: Subcommand {
   @Option(help: "How many of the seeds take part in the choice of the rate.")
   var selectionSeeds = 1
 
-  @Option(help: "Steps between evaluations on the validation part; default: the run file's, or a twentieth of all.")
+  @Option(help: "Steps between evaluations on the validation part; default: the run file's, or 4 to 20 evaluations in all.")
   var evalEvery: Int?
 
   @Option(

@@ -27,7 +27,7 @@ public struct Comparison: Sendable {
     public var seeds: Int
     /// Of these, how many take part in the choice.
     public var selectionSeeds: Int
-    /// Steps between evaluations on the validation part.
+    /// Steps between evaluations on the validation part; nil for the run file's, or what keeps them cheaper than the steps.
     public var evalEvery: Int?
     /// A file of examples to report on; without one `data.valid` is halved.
     public var heldOut: String?
@@ -117,7 +117,7 @@ public struct Comparison: Sendable {
     session = own
     inputs = try data.fingerprints(own)
     steps = own.steps
-    evalEvery = settings.evalEvery ?? file.evalEvery ?? max(1, own.steps / 20)
+    evalEvery = settings.evalEvery ?? file.evalEvery ?? Self.interval(own, data.validation)
     baseline = settings.baseline ?? (contestants.contains { $0.label == "lora" } ? "lora" : contestants[0].label)
   }
 
@@ -145,6 +145,14 @@ public struct Comparison: Sendable {
 }
 
 extension Comparison {
+  /// For 20 evaluations, or as few as 4 where more would take half as long as the steps: these cost three times as much a token.
+  private static func interval(_ session: RunSession, _ validation: [Example]) -> Int {
+    func tokens(_ examples: [Example]) -> Double { examples.reduce(0) { $0 + Double($1.ids.count) } }
+    let trained = tokens(session.training) / Double(session.batches.stepsPerEpoch) * Double(session.steps)
+    let count = min(20, max(4, Int(1.5 * trained / max(1, tokens(validation)))))
+    return max(1, (session.steps + count - 1) / count)
+  }
+
   /// A tenth to ten times the run file's rate, in steps of √10, to two digits.
   private static func grid(around file: RunFile) throws -> [Double] {
     let rate = file.optimizer.lr

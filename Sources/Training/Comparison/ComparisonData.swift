@@ -26,6 +26,9 @@ struct ComparisonData: Sendable {
         Refusal("a comparison needs `data.valid`: learning rates are chosen on it", remedy: "name a file of examples there"),
         at: "data")
     }
+    for path in [held, own].compactMap(\.self) where !Folder.isFile(path) {
+      throw FileError(.missing, path, Folder.exists(path) ? "is no file" : "there is no such file")
+    }
     if let held {
       validation = session.validation
       heldOut = try data.read(held, learnsPrompt: file.data.lossOn == .all)
