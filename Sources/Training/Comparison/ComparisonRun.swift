@@ -75,6 +75,8 @@ public actor ComparisonRun {
     let contestant = comparison.contestants.first { $0.label == trial.label } ?? comparison.contestants[0]
     var file = contestant.file
     (file.optimizer.lr, file.seed, file.outputDir) = (trial.rate, trial.seed, store.place(of: trial))
+    // Packing fills rows by the seed's order, so that passes over the data may differ by a step; the budget must not.
+    (file.steps, file.epochs) = (comparison.steps, nil)
     return file
   }
 
