@@ -11,15 +11,20 @@ struct Invocation: Sendable {
   /// What goes with what among the built-in methods, where a page of it comes with the program.
   let grid: String?
   let console: Console
+  /// The command line, without the program's name.
+  let arguments: [String]
   /// Diagnostics, on standard error when asked for.
   let log: Logger
 
-  init(plugins: [Plugin], entries: [EntrySource], grid: String?, console: Console, options: CommonOptions) {
+  init(
+    plugins: [Plugin], entries: [EntrySource], grid: String?, console: Console, arguments: [String], options: CommonOptions
+  ) {
     self.grid = grid
     self.plugins = plugins
     self.entries = entries
     self.folders = options.folders
     self.console = console
+    self.arguments = arguments
     var log = Logger(label: "peft") { _ in ConsoleLogHandler(console: console) }
     log.logLevel = options.verbose ? .debug : .warning
     self.log = log

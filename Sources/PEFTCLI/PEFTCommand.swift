@@ -44,7 +44,8 @@ public enum PEFTCommand {
       // What the building blocks offer is there whether a program names them or not.
       let blocks = BuildingBlocks.plugin
       let all = plugins.contains { $0.name == blocks.name } ? plugins : [blocks] + plugins
-      let call = Invocation(plugins: all, entries: entries, grid: grid, console: console, options: subcommand.common)
+      let call = Invocation(
+        plugins: all, entries: entries, grid: grid, console: console, arguments: arguments, options: subcommand.common)
       return try await subcommand.run(call)
     } catch {
       return report(error, console)

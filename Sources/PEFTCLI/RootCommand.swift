@@ -15,7 +15,8 @@ struct RootCommand: ParsableCommand {
         CommandGroup(
           name: "Training",
           subcommands: [
-            TrainCommand.self, ResumeCommand.self, PlanCommand.self, InitCommand.self, EvalCommand.self, GenerateCommand.self,
+            TrainCommand.self, ResumeCommand.self, PlanCommand.self, CompareCommand.self, InitCommand.self, EvalCommand.self,
+            GenerateCommand.self,
           ]),
         CommandGroup(
           name: "Files", subcommands: [MergeCommand.self, ExportCommand.self, InspectCommand.self, ForwardCommand.self]),
@@ -35,7 +36,7 @@ protocol Subcommand: ParsableCommand {
 /// What every command takes.
 struct CommonOptions: ParsableArguments {
   @Option(
-    name: .customLong("methods"),
+    name: [.customLong("methods"), .customLong("entries")],
     help: ArgumentHelp("A folder of method entries of your own; may be repeated.", valueName: "folder"))
   var folders: [String] = []
 

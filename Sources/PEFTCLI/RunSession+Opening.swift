@@ -1,4 +1,5 @@
 import Models
+import PEFTKernel
 import Registry
 import Training
 
@@ -6,9 +7,11 @@ extension RunSession {
   /// Opens a run file. Selectors are reported together with every other fault of the file.
   static func open(_ path: String, _ call: Invocation) throws -> RunSession {
     let registry = try call.registry()
-    let file = try RunFile.load(path, registry: registry) { model, fromScratch in
-      fromScratch ? try ModelLoader.fresh(config: model, seed: 0).sites : try ModelLoader.load(model).sites
-    }
-    return try RunSession(file, registry: registry)
+    return try RunSession(RunFile.load(path, registry: registry, sites: sites), registry: registry)
+  }
+
+  /// What a run file's selectors choose from.
+  static func sites(_ model: String, _ fromScratch: Bool) throws -> [Site] {
+    fromScratch ? try ModelLoader.fresh(config: model, seed: 0).sites : try ModelLoader.load(model).sites
   }
 }

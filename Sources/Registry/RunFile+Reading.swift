@@ -26,6 +26,13 @@ extension RunFile {
     do throws(YAMLError) { node = try YAMLNode.parse(text, file: path, duplicates: &duplicates) } catch {
       throw ConfigurationErrors([Issue(error)])
     }
+    return try read(node, duplicates, path: path, registry: registry, sites: sites)
+  }
+
+  /// Reads what a text was parsed to.
+  static func read(
+    _ node: YAMLNode, _ duplicates: [YAMLError], path: String, registry: MethodRegistry, sites: SiteSource?
+  ) throws(ConfigurationErrors) -> RunFile {
     let folder = Folder.absolute(Folder.split(path).folder)
     var reader = RunReader(node: node, entries: registry.reader(path, folder: folder, schema: RunSchema.keys))
     for duplicate in duplicates { reader.entries.reader.log.add(duplicate.message, at: duplicate.mark) }

@@ -5,7 +5,7 @@ import Registry
 import Tokenization
 
 /// The examples that a run file names, as token ids.
-struct RunData {
+struct RunData: Sendable {
   /// Nil where nothing is text.
   private(set) var tokenizer: Tokenizer?
   private(set) var training: [Example] = []
@@ -39,8 +39,16 @@ struct RunData {
       }
       training = tokens.examples
     }
-    if let path = file.data.train { training = try text(path, file) }
-    if let path = valid { validation = TokenFile.isNamed(path) ? try tokens(path).examples : try text(path, file) }
+    let learnsPrompt = file.data.lossOn == .all
+    if let path = file.data.train { training = try text(path, learnsPrompt: learnsPrompt) }
+    if let path = valid { validation = try read(path, learnsPrompt: learnsPrompt) }
+  }
+
+  /// The examples of a further file, of texts or of token ids.
+  mutating func read(_ path: String, learnsPrompt: Bool) throws -> [Example] {
+    if TokenFile.isNamed(path) { return try tokens(path).examples }
+    if tokenizer == nil { tokenizer = try RunSession.tokenizer(of: model) }
+    return try text(path, learnsPrompt: learnsPrompt)
   }
 
   private func tokens(_ path: String) throws -> (examples: [Example], batchSize: Int) {
@@ -53,10 +61,10 @@ struct RunData {
     return tokens
   }
 
-  private mutating func text(_ path: String, _ file: RunFile) throws -> [Example] {
+  private mutating func text(_ path: String, learnsPrompt: Bool) throws -> [Example] {
     guard let tokenizer else { return [] }
     let encoder = Encoder(
-      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), learnsPrompt: file.data.lossOn == .all,
+      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), learnsPrompt: learnsPrompt,
       maximumLength: limit)
     let result = encoder.examples(try DataFile.read(path))
     if result.cut > 0 { notes.append("\(path): examples cut to \(limit) tokens: \(result.cut)") }

@@ -31,14 +31,25 @@ public struct RunSession: Sendable {
   /// Optimizer steps in all.
   public let steps: Int
 
+  /// The texts as read, for sessions that share them.
+  let data: RunData
+
   /// Opens what the file names. Nothing is written.
-  public init(_ file: RunFile, registry: MethodRegistry) throws {
+  public init(_ file: RunFile, registry: MethodRegistry) throws { try self.init(file, registry: registry, sharing: nil) }
+
+  /// With `other`, a session on the same base and data, neither is read again.
+  init(_ file: RunFile, registry: MethodRegistry, sharing other: RunSession?) throws {
     self.file = file
     self.registry = registry
-    model =
-      file.fromScratch
-      ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
-    let data = try RunData(file, for: model)
+    if let other, !file.fromScratch {
+      model = other.model
+    } else {
+      model =
+        file.fromScratch
+        ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
+    }
+    let data = try other?.data ?? RunData(file, for: model)
+    self.data = data
     (tokenizer, training, validation) = (data.tokenizer, data.training, data.validation)
     var notes = data.notes
     let isOrdered = file.data.tokens != nil || !file.data.shuffle

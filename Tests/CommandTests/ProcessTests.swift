@@ -54,6 +54,29 @@ import Testing
     #expect(losses[0] == losses[1] && losses[0].count == 150)
   }
 
+  @Test func aComparisonIsStoppedAndGoesOn() async throws {
+    let scratch = try Scratch()
+    try scratch.put(
+      "run.yaml", runText(["steps: 2": "steps: 150", "tokens.safetensors }": "tokens.safetensors, valid: tokens.safetensors }"]))
+    let arguments = ["compare", "run.yaml", "--methods", "lora,full", "--rates", "1e-3", "--seeds", "1", "--output", "out"]
+    let process = try start(scratch, arguments)
+    while process.isRunning, !Folder.isFolder(scratch["out/trials"]) || (try Folder.names(in: scratch["out/trials"]).count) < 2 {
+      usleep(2000)
+    }
+    kill(process.processIdentifier, SIGINT)
+    process.waitUntilExit()
+    #expect(process.terminationReason == .exit && process.terminationStatus == 75)
+    let notes = try TextFile.read(scratch["errors"])
+    #expect(notes.contains("peft: stopped with 1 of 2 trials done; everything is saved\n"), "\(notes)")
+    #expect(notes.hasSuffix("peft \(arguments.joined(separator: " "))\n"), "\(notes)")
+    #expect(!Folder.exists(scratch["out/comparison.html"]))
+    // From where it stopped: one trial is there.
+    let again = try start(scratch, arguments)
+    again.waitUntilExit()
+    #expect(again.terminationStatus == 0 && Folder.isFile(scratch["out/comparison.html"]))
+    #expect(try TextFile.read(scratch["errors"]).hasPrefix("2 trials of 150 steps, 1 of them done before"))
+  }
+
   @Test func aFolderBelongsToOneRunAtATime() async throws {
     let scratch = try Scratch()
     try scratch.put("run.yaml", runText(["steps: 2": "steps: 100000\nsave_every: 1"]))

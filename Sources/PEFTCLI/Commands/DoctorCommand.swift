@@ -58,7 +58,7 @@ struct DoctorCommand: Subcommand {
     return .ok
   }
 
-  private static var build: String {
+  static var build: String {
     #if DEBUG
       "debug"
     #else
@@ -66,7 +66,7 @@ struct DoctorCommand: Subcommand {
     #endif
   }
 
-  private static var system: String {
+  static var system: String {
     var names = utsname()
     guard uname(&names) == 0 else { return "unknown" }
     func text<Field>(_ field: Field) -> String {

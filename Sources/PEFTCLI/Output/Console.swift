@@ -17,8 +17,14 @@ public final class Console: Sendable {
     var err = ""
     var isClosed = false
     var failure: Int32?
-    /// What stands on the terminal's last line and is drawn again below every message.
+    /// What stands on the terminal's last lines and is drawn again below every message.
     var footer = ""
+
+    /// Takes the footer away, the cursor behind its end.
+    var erasure: String {
+      let breaks = footer.utf8.count { $0 == UInt8(ascii: "\n") }
+      return breaks == 0 ? "\r\u{1B}[K" : "\r\u{1B}[\(breaks)A\u{1B}[J"
+    }
   }
   private let target: Target
   private let state = Mutex(State())
@@ -61,7 +67,7 @@ public final class Console: Sendable {
         return
       }
       guard !state.isClosed, state.failure == nil else { return }
-      if !state.footer.isEmpty, isatty(1) == 1 { send("\r\u{1B}[K", to: 2) }
+      if !state.footer.isEmpty, isatty(1) == 1 { send(state.erasure, to: 2) }
       if let code = send(text, to: 1) {
         if code == EPIPE { state.isClosed = true } else { state.failure = code }
       }
@@ -77,17 +83,18 @@ public final class Console: Sendable {
         return
       }
       // In one write, so that lines of several processes stay whole.
-      let erase = state.footer.isEmpty ? "" : "\r\u{1B}[K"
+      let erase = state.footer.isEmpty ? "" : state.erasure
       send(erase + text + "\n" + state.footer, to: 2)
     }
   }
 
-  /// Draws the terminal's last line anew; an empty text takes it away.
+  /// Draws the terminal's last line or lines anew; an empty text takes them away. No line may be wider than the terminal.
   func draw(_ footer: String) {
     state.withLock { state in
       guard footer != state.footer else { return }
+      let erasure = state.erasure
       state.footer = footer
-      send("\r\u{1B}[K" + footer, to: 2)
+      send(erasure + footer, to: 2)
     }
   }
 
