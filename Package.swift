@@ -93,6 +93,7 @@ let package = Package(
     + [
       tests("EngineTests", ["Engine", "CKernels"]),
       tests("PEFTKernelTests", ["PEFTKernel", "Engine"]),
+      tests("BlocksTests", ["Blocks", "Catalog", "Conformance", "Files", "PEFTKernel", "Engine"]),
       tests("JSONTests", ["JSON"]),
       tests("YAMLTests", ["YAML"]),
       tests("FilesTests", ["Files"]),
