@@ -73,14 +73,15 @@ let package = Package(
     room("Registry", ["PEFTKernel", "YAML", "JSON", "Files"]),
     room("AdapterFiles", ["Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
     room("Training", ["AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON"]),
-    room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
+    room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
-      name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["PEFTKernel", "Registry", "Training"],
+      name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["Blocks", "PEFTKernel", "Registry"],
       resources: entries.map { .embedInCode("methods/\($0).yaml") }, swiftSettings: settings),
     room(
       "PEFTCLI",
       [
-        "Conformance", "Training", "AdapterFiles", "Registry", "Models", "Tokenization", "PEFTKernel", "Engine", "Files", "JSON",
+        "Conformance", "Training", "AdapterFiles", "Registry", "Models", "Tokenization", "Blocks", "PEFTKernel", "Engine",
+        "Files", "JSON",
         "YAML",
         .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log"),
       ]),
@@ -106,10 +107,10 @@ let package = Package(
         resources: [.copy("Fixtures")]),
       tests(
         "TrainingTests",
-        ["Training", "AdapterFiles", "Catalog", "Registry", "Models", "Files", "PEFTKernel", "Engine", "JSON"],
+        ["Training", "AdapterFiles", "Catalog", "Registry", "Models", "Files", "Blocks", "PEFTKernel", "Engine", "JSON"],
         resources: [.copy("Fixtures")]),
       tests(
-        "ConformanceTests", ["Conformance", "Catalog", "Training", "Registry", "Files", "PEFTKernel", "Engine"],
+        "ConformanceTests", ["Conformance", "Catalog", "Training", "Registry", "Files", "Blocks", "PEFTKernel", "Engine"],
         resources: [.copy("Fixtures")]),
       tests("CommandTests", ["PEFTCLI", "Catalog", "Files", "JSON"]),
     ]

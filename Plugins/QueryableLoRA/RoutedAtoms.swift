@@ -107,7 +107,7 @@ public struct RoutedAtoms: Projection {
   }
 
   /// W_e·e is the same for every token and block, so it is made once per step.
-  public func prepare(_ stored: Tensors, _ now: Moment) -> Tensors {
+  public func prepare(_ stored: Tensors, _ now: Moment, _ bases: Bases) -> Tensors {
     guard let projection = stored.optional("instruction_proj") else { return stored }
     var prepared = stored
     let instruction = stored["instruction"].reshaped([1, projection.columns])
@@ -128,7 +128,7 @@ public struct RoutedAtoms: Projection {
   public func scale(at site: Site) -> Double { alpha / Double(rank) }
 
   /// One atom leaves nothing to choose: then ΔW = s·B·U₁·A.
-  public func change(at site: Site, _ t: Tensors) throws(Refusal) -> WeightChange {
+  public func change(at site: Site, _ t: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     guard atoms == 1 else {
       throw Refusal(
         "queryable-lora picks another update for every token, so there is no weight to merge into",

@@ -88,7 +88,7 @@ public struct OneVector: Projection {
   /// θ_D = P·θ_d, cut into the sites' A and B. The tape's adjoint is Pᵀ: one scatter over all sites.
   ///
   /// n_j is counted from the indices, unless 1/√n_j [d] is given because other sites share θ_d as well.
-  public func prepare(_ stored: Tensors, _ now: Moment) -> Tensors {
+  public func prepare(_ stored: Tensors, _ now: Moment, _ bases: Bases) -> Tensors {
     let theta = stored["unilora_theta_d"]
     let keys = Self.indexKeys(of: stored)
     let index = keys.flatMap { stored[$0].floats.map { Int32($0) } }
@@ -106,7 +106,7 @@ public struct OneVector: Projection {
   }
 
   /// ΔW = B·A; exact as a plain LoRA of this rank with alpha = rank.
-  public func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange {
+  public func change(at site: Site, _ prepared: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     WeightChange(chains: [[Matrix(prepared["B", site.id]), Matrix(prepared["A", site.id])]])
   }
 

@@ -39,11 +39,14 @@ public enum AdapterReader {
     try metadata.check(assembly.projection, sites, path: folder.configPath)
     let copies = try BaseCopies.names(in: folder.weights, of: model)
     if !copies.isEmpty { notes.append("passed over \(AdapterNames.listed(copies)): the base's own weights") }
+    let bases = Bases { model.base($0) }
+    let derived = try told(folder) { () throws(Refusal) in try derivedAgain(layout, sites, assembly.projection, bases) }
+    try check(derived, record, folder)
     let tensors = try AdapterTensors(
-      folder.weights, layout, hasOffset: record?.hasOffset ?? false, redundant: redundant, copies: Set(copies))
-    if let made = tensors.made { notes.append("\(made) tensors are not in the file and were made again from the options") }
+      folder.weights, layout, hasOffset: record?.hasOffset ?? false, redundant: redundant, copies: Set(copies), derived: derived)
+    if let made = tensors.made { notes.append("\(made) tensors are not in the file and were made again") }
     let adapter = try told(folder) { () throws(Refusal) in
-      try Adapter(assembly, sites: sites, layout: layout, tensors: tensors.values, offset: tensors.offset)
+      try Adapter(assembly, sites: sites, layout: layout, tensors: tensors.values, offset: tensors.offset, on: bases)
     }
     if record != nil {
       try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), path: folder.configPath)
@@ -52,6 +55,31 @@ public enum AdapterReader {
       adapter: adapter, entry: entry, notes: notes,
       origin: AdapterOrigin(
         config: folder.config, names: tensors.names, source: folder.weights, redundant: tensors.redundant))
+  }
+
+  /// The tensors that files leave out because they follow from the base.
+  private static func derivedAgain(
+    _ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection, _ bases: Bases
+  ) throws(Refusal) -> Tensors {
+    var derived = Tensors()
+    for site in sites {
+      let own = layout.filter { $0.key.scope == .site(site.id) }
+      guard own.contains(where: { $0.keep == .derived }) else { continue }
+      derived.values.merge(try projection.derive(own, at: site, on: bases[site.id]).values) { $1 }
+    }
+    return derived
+  }
+
+  private static func check(_ derived: Tensors, _ record: AdapterRecord?, _ folder: AdapterFolder) throws(FileError) {
+    for (key, tensor) in derived.values.sorted(by: { $0.key.description < $1.key.description }) {
+      guard let written = record?.derived[AdapterNames.canonical(key)],
+        !written.agrees(with: DerivedSketch(tensor), energy: tensor.sumOfSquares)
+      else { continue }
+      throw FileError(
+        .badData, folder.path, "\(key), derived from the base again, is not what the adapter was trained with",
+        cause: "another base, or a decomposition whose directions are not determined by it",
+        remedy: "give the base it was trained on; where it is the same, train with the tensors stored in the file")
+    }
   }
 
   private static func recorded(

@@ -23,6 +23,8 @@ struct AdapterRecord {
   var hasOffset: Bool
   /// By name in the file.
   var tensors: [String: Item]
+  /// Sketches of the tensors that are derived from the base again, by their names.
+  var derived: [String: DerivedSketch] = [:]
 
   var json: JSON {
     let items = tensors.map { name, item in
@@ -31,6 +33,7 @@ struct AdapterRecord {
     return [
       "format": .int(Self.format), "entry": entry, "base_digest": baseDigest.map(JSON.string) ?? .null,
       "sites": .array(sites.map(JSON.string)), "has_offset": .bool(hasOffset), "tensors": .object(items),
+      "derived": .object(derived.map { JSON.Member($0.key, .array($0.value.values.map(JSON.double))) }),
     ]
   }
 
@@ -73,6 +76,12 @@ struct AdapterRecord {
         let sha256 = member.value["sha256"]?.string
       else { throw fault("tensors: '\(member.key)' lacks shape or sha256") }
       tensors[member.key] = Item(shape: shape.compactMap { $0 }, sha256: sha256)
+    }
+    for member in json["derived"]?.members ?? [] {
+      guard let values = member.value.array?.map(\.double), values.count == DerivedSketch.count, !values.contains(nil) else {
+        throw fault("derived: '\(member.key)' is no list of \(DerivedSketch.count) numbers")
+      }
+      derived[member.key] = DerivedSketch(values: values.compactMap { $0 })
     }
   }
 

@@ -15,7 +15,7 @@ struct AdapterTensors {
 
   init(
     _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, redundant endings: Set<String>,
-    copies: Set<String> = []
+    copies: Set<String> = [], derived: Tensors = Tensors()
   ) throws(FileError) {
     var wanted: [(name: String, spec: TensorSpec, isOffset: Bool)] = layout.map { (AdapterNames.canonical($0.key), $0, false) }
     if hasOffset {
@@ -29,13 +29,16 @@ struct AdapterTensors {
     }
     self.redundant = redundant
     let extra = unknown.filter { !redundant.contains($0) }
-    try Self.refuse(extra: extra, missing: wanted.filter { names[$0.name] == nil && !$0.spec.isComputed }.map(\.name), weights)
+    try Self.refuse(extra: extra, missing: wanted.filter { names[$0.name] == nil && !$0.spec.isMade }.map(\.name), weights)
 
     var offset = Tensors()
     for (name, spec, isOffset) in wanted {
       let tensor: Tensor
       if let stored = names[name] {
         tensor = try Self.tensor(stored, spec, weights)
+      } else if let value = derived.values[spec.key] {
+        tensor = value
+        made = (made ?? 0) + 1
       } else {
         var unused = Philox(key: 0)
         tensor = spec.fill.tensor(spec.shape, &unused)
@@ -44,7 +47,7 @@ struct AdapterTensors {
       if isOffset { offset[spec.key] = tensor } else { values[spec.key] = tensor }
     }
     guard hasOffset else { return }
-    for spec in layout where spec.isComputed { offset[spec.key] = values[spec.key] }
+    for spec in layout where spec.isMade { offset[spec.key] = values[spec.key] }
     self.offset = offset
   }
 
@@ -89,8 +92,9 @@ struct AdapterTensors {
 }
 
 extension TensorSpec {
-  /// Whether the values follow from the options alone, so that files need not hold them.
-  var isComputed: Bool {
+  /// Whether the values follow from the options alone, or from the base, so that files need not hold them.
+  var isMade: Bool {
+    if keep == .derived { return true }
     guard keep == .seeded, case .computed = fill else { return false }
     return true
   }

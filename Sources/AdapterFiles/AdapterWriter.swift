@@ -35,6 +35,9 @@ public enum AdapterWriter {
       var record = AdapterRecord(
         entry: registry.json(of: entry), baseDigest: baseDigest, sites: adapter.sites.map(\.id.path),
         hasOffset: adapter.offset != nil, tensors: [:])
+      for spec in adapter.layout where spec.keep == .derived {
+        record.derived[AdapterNames.canonical(spec.key)] = DerivedSketch(adapter.tensors[spec.key])
+      }
       for tensor in tensors { record.tensors[tensor.name] = .init(shape: tensor.shape, sha256: try digest(of: tensor)) }
       config.append(.init(AdapterRecord.key, record.json))
     }
@@ -89,7 +92,7 @@ public enum AdapterWriter {
     }
     for spec in adapter.layout {
       let name = AdapterNames.canonical(spec.key)
-      if spec.isComputed, origin?.names[name] == nil { continue }
+      if spec.isMade, origin?.names[name] == nil { continue }
       try add(adapter.tensors[spec.key], spec.role, name)
       guard let offset = adapter.offset, spec.keep == .stored, let start = offset.values[spec.key] else { continue }
       try add(start, spec.role, AdapterNames.offset(spec.key))

@@ -71,7 +71,7 @@ public enum Merging {
   ) throws(Refusal) -> Tensor {
     let base = model.base(site.id)
     let weight = base.weight(as: .float64)
-    let delta = change.dense(like: weight)
+    let delta = change.dense(on: weight)
     guard delta.isFinite else {
       throw Refusal("the change at \(site.id) is not finite", remedy: "use an adapter from before the run diverged")
     }

@@ -76,12 +76,31 @@ public struct LowRank: Projection {
     return specs
   }
 
-  public func change(at site: Site, _ t: Tensors) throws(Refusal) -> WeightChange {
-    let scale = scale(at: site)
-    let bias = t.optional("lora_B.bias", site.id)
+  public func change(at site: Site, _ t: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
+    let (scale, pair) = (scale(at: site), hasBias ? nil : Pair(site.id.path))
+    let (down, up) = (t["lora_A.weight", site.id], t["lora_B.weight", site.id])
     return WeightChange(
-      chains: [[Matrix(t["lora_B.weight", site.id], scale: scale), Matrix(t["lora_A.weight", site.id])]],
-      bias: bias.map { $0 * scale })
+      chains: [[Matrix(up, scale: scale, pair: pair), Matrix(down, pair: pair)]],
+      bias: t.optional("lora_B.bias", site.id).map { $0 * scale })
+  }
+}
+
+extension LowRank: Approximating {
+  /// B·A is the best approximation of M/s that the rank allows, its singular values shared out evenly: A = √σ·Vᵀ, B = U·√σ.
+  public func approximate(
+    _ target: Target, at site: Site, _ layout: [TensorSpec], _ derived: Tensors, _ random: Philox
+  ) throws(Refusal) -> Approximation {
+    let scale = scale(at: site)
+    guard scale > 0 else {
+      throw Refusal(
+        "\(site.id) is scaled by \(scale), so no pair comes near a target", remedy: "use an alpha above 0")
+    }
+    let best = try BestPair(rank(at: site), of: target, random)
+    let root = (1 / scale).squareRoot()
+    var tensors = layout.filled(Moment())
+    tensors["lora_A.weight", site.id] = (best.down * root).converted(to: .float32)
+    tensors["lora_B.weight", site.id] = (best.up * root).converted(to: .float32)
+    return Approximation(tensors, error: best.error, isBest: best.isExact)
   }
 }
 

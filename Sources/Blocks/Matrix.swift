@@ -5,10 +5,13 @@ import PEFTKernel
 public struct Matrix: LinearMap {
   public let values: Tensor
   public let scale: Double
+  /// The pair whose down or up this is.
+  public let pair: Pair?
 
-  public init(_ values: Tensor, scale: Double = 1) {
+  public init(_ values: Tensor, scale: Double = 1, pair: Pair? = nil) {
     self.values = values
     self.scale = scale
+    self.pair = pair
   }
 
   public var outputs: Int { values.rows }

@@ -24,16 +24,29 @@ public struct Spectral: Sendable {
     return Spectral(u: u.slice(columns: 0..<count), s: Array(s[..<count]), v: v.slice(rows: 0..<count))
   }
 
-  private static func triples(_ count: Int, of matrix: Tensor, _ random: Philox, isExact: Bool) throws(Refusal)
-    -> (u: Tensor, s: [Double], v: Tensor)
-  {
+  /// The leading triples of a target: found with its own number of power iterations where it names one, `count` columns and no more.
+  static func leading(_ count: Int, of target: Target, _ random: Philox) throws(Refusal) -> Spectral {
+    guard let iterations = target.iterations else { return try leading(count, of: target.matrix, random) }
+    let (u, s, v) = try triples(count, of: target.matrix, random, isExact: false, columns: count, iterations: iterations)
+    return Spectral(u: u, s: s, v: v)
+  }
+
+  /// Whether the leading triples of a target are found exactly.
+  static func isExact(_ count: Int, of target: Target) -> Bool {
+    let side = min(target.matrix.rows, target.matrix.columns)
+    return target.iterations == nil && (side <= exactUpTo || 4 * count >= side)
+  }
+
+  private static func triples(
+    _ count: Int, of matrix: Tensor, _ random: Philox, isExact: Bool, columns: Int? = nil, iterations: Int = 4
+  ) throws(Refusal) -> (u: Tensor, s: [Double], v: Tensor) {
     do {
       guard !isExact else { return try LinearAlgebra.svd(matrix) }
       var random = random
-      let sketch = random.normal([matrix.columns, 4 * count], deviation: 1, matrix.scalar)
+      let sketch = random.normal([matrix.columns, columns ?? 4 * count], deviation: 1, matrix.scalar)
       var basis = try LinearAlgebra.qr(matrix.multiplied(by: sketch)).q
       let transposed = matrix.transposed
-      for _ in 0..<4 {
+      for _ in 0..<iterations {
         let other = try LinearAlgebra.qr(transposed.multiplied(by: basis)).q
         basis = try LinearAlgebra.qr(matrix.multiplied(by: other)).q
       }

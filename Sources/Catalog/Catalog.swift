@@ -1,6 +1,7 @@
 import AdaPreLoRA
 import AltLoRA
 import BlockLoRA
+import Blocks
 import DoRA
 import GaLore
 import Hydra
@@ -19,7 +20,6 @@ import Registry
 import SALT
 import SNELL
 import ScaledAdamW
-import Training
 import UniLoRA
 import WaRA
 
@@ -27,9 +27,9 @@ import WaRA
 public enum Catalog {
   private typealias Method = (plugin: Plugin, entries: KeyValuePairs<String, [UInt8]>)
 
-  /// What training itself offers, then the methods as `Package.swift` lists them, each with its files.
+  /// What the building blocks offer, then the methods as `Package.swift` lists them, each with its files.
   private static let methods: [Method] = [
-    (AdamW.plugin, ["full": PackageResources.full_yaml]),
+    (BuildingBlocks.plugin, ["full": PackageResources.full_yaml]),
     (AdaPreLoRAMethod.plugin, [:]),
     (AltLoRAMethod.plugin, [:]),
     (BlockLoRAMethod.plugin, [:]),

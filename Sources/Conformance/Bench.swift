@@ -28,20 +28,29 @@ struct Bench {
     self.bases = bases
   }
 
+  var maps: Bases { Bases { [bases] in bases[$0] ?? FrozenMap(matrix: FrozenMatrix(.zeros([0, 0]))) } }
+
   var trainable: [TensorSpec] { layout.filter { assembly.trainable.contains($0.role) } }
 
   /// The start, in float, from evidence that does not depend on `seed`.
   func start(seed: UInt64 = 1) throws(Refusal) -> Start {
-    let weights = weights.mapValues { $0.converted(to: .float32) }
-    var gradients: [SiteID: Tensor] = [:]
-    if assembly.initialization.wants != .nothing {
-      for site in sites {
-        var random = Philox(key: 12).stream(site.id.path)
-        gradients[site.id] = random.normal([site.outputs, site.inputs], deviation: 0.1)
+    let wants = assembly.initialization.wants
+    var evidence = Evidence { [bases] in bases[$0]?.weight(as: .float32) ?? .zeros([0, 0]) }
+    evidence.firstRate = 0.01
+    for site in sites {
+      var random = Philox(key: 12).stream(site.id.path)
+      if wants.gradients != nil { evidence.gradients[site.id] = random.normal([site.outputs, site.inputs], deviation: 0.1) }
+      if wants.original, let weight = weights[site.id] {
+        // As a coarse quantizer would have left it.
+        evidence.originals[site.id] =
+          weight.converted(to: .float32) + random.normal([site.outputs, site.inputs], deviation: 0.02)
+      }
+      if wants.inputs != nil {
+        let x = random.normal([2 * site.inputs, site.inputs], deviation: 1, .float64)
+        evidence.grams[site.id] = x.transposed.multiplied(by: x)
       }
     }
-    return try assembly.start(
-      layout, sites, weight: { weights[$0] ?? .zeros([0, 0]) }, gradients: &gradients, Moment(mode: .training, seed: seed))
+    return try assembly.start(layout, sites, on: maps, &evidence, Moment(mode: .training, seed: seed))
   }
 
   /// The start in double.
@@ -49,7 +58,7 @@ struct Bench {
     let start = try start(seed: seed)
     return try Adapter(
       assembly, sites: sites, layout: layout, tensors: start.tensors.converted(to: .float64),
-      offset: start.offset?.converted(to: .float64))
+      offset: start.offset?.converted(to: .float64), on: maps)
   }
 
   /// An adapter off its start: every trained tensor moved by noise, so that no gradient vanishes by accident.
@@ -89,7 +98,8 @@ struct Bench {
       guard let base = bases[site.id], let x = inputs[site.id] else { continue }
       outputs[site.id] = attachment.output(at: site.id, x, base, pass) ?? base(x)
     }
-    return (outputs, pass.penalties)
+    let once = adapter.parameterization.projection.penalty(attachment.prepared, now)
+    return (outputs, pass.penalties + [once].compactMap { $0 })
   }
 }
 

@@ -42,10 +42,12 @@ struct GoldenRun {
     }
     self.weights = weights
     let layout = try Adapter.layout(parameterization, over: stated.sites)
+    let biases = working.biases.mapValues { $0.converted(to: scalar) }
+    let bases = Bases(weights: weights, biases: biases)
     func converted(_ tensors: Tensors) -> Tensors { Tensors(tensors.values.mapValues { $0.converted(to: scalar) }) }
     adapter = try Adapter(
       parameterization, sites: stated.sites, layout: layout, tensors: converted(working.point),
-      offset: working.offset.map(converted))
+      offset: working.offset.map(converted), on: bases)
   }
 
   /// How the result `name` of the file compares with ours.
@@ -80,10 +82,21 @@ struct GoldenRun {
     guard adapter.sites.count == 1, let site = adapter.sites.first, let weight = weights[site.id] else {
       throw Refusal("the file does not say which of its \(adapter.sites.count) weights is merged")
     }
-    return weight + (try adapter.change(at: site).dense(like: weight))
+    return weight + (try adapter.change(at: site).dense(on: weight))
   }
 
-  private func compare(_ name: String, _ ours: Tensor) -> GoldenCheck.Outcome {
+  /// How a computation's result `name` compares.
+  static func outcome(of name: String, in file: GoldenFile, _ computation: GoldenComputation) -> GoldenCheck.Outcome {
+    if let reason = computation.unchecked[name] { return .unchecked(reason) }
+    guard let compute = computation.results[name] else {
+      return .failed("the reader of \(file.method) does not say how to compute it")
+    }
+    do throws(Refusal) { return compare(name, try compute(), file) } catch { return .failed(error.description) }
+  }
+
+  private func compare(_ name: String, _ ours: Tensor) -> GoldenCheck.Outcome { Self.compare(name, ours, file) }
+
+  private static func compare(_ name: String, _ ours: Tensor, _ file: GoldenFile) -> GoldenCheck.Outcome {
     if let expected = file.integers[name] {
       guard expected.count == ours.count else { return .failed("has \(expected.count) entries, ours \(ours.count)") }
       let unequal = zip(expected, ours.values).count { Double($0) != $1 }
@@ -160,15 +173,21 @@ struct GoldenRun {
   /// A start as training makes it: in float, from the evidence the file states.
   private func runStart() throws(Refusal) -> GoldenStart {
     let weights = stated.weights.mapValues { $0.converted(to: .float32) }
-    var gradients = stated.evidence.mapValues { $0.converted(to: .float32) }
+    let biases = stated.biases.mapValues { $0.converted(to: .float32) }
+    let bases = Bases(weights: weights, biases: biases)
+    var evidence = Evidence { weights[$0] ?? .zeros([0, 0]) }
+    evidence.gradients = stated.evidence.mapValues { $0.converted(to: .float32) }
+    evidence.originals = stated.originals.mapValues { $0.converted(to: .float32) }
+    evidence.grams = stated.grams.mapValues { $0.converted(to: .float64) }
+    evidence.firstRate = stated.firstRate
     for site in stated.sites {
-      guard gradients[site.id].map({ $0.shape == [site.outputs, site.inputs] }) ?? true else {
+      guard evidence.gradients[site.id].map({ $0.shape == [site.outputs, site.inputs] }) ?? true else {
         throw Refusal("the gradient of \(site.id) is not [\(site.outputs), \(site.inputs)]")
       }
     }
-    let start = try parameterization.start(
-      adapter.layout, adapter.sites, weight: { weights[$0] ?? .zeros([0, 0]) }, gradients: &gradients, Moment(mode: .training))
+    let start = try parameterization.start(adapter.layout, adapter.sites, on: bases, &evidence, Moment(mode: .training))
     return GoldenStart(
-      parameterization: parameterization, layout: adapter.layout, start: start, weights: weights, sites: adapter.sites)
+      parameterization: parameterization, layout: adapter.layout, start: start, weights: weights, biases: biases,
+      sites: adapter.sites)
   }
 }

@@ -26,7 +26,7 @@ extension Law {
         }
         let weight = base.weight(as: .float64)
         let bias = [base.bias, change.bias].compactMap { $0 }.reduce(nil) { (sum: Tensor?, b) in sum.map { $0 + b } ?? b }
-        let merged = TensorMap(matrix: weight + change.dense(like: weight), bias: bias)
+        let merged = TensorMap(matrix: weight + change.dense(on: weight), bias: bias)
         let error = relativeError(of: merged(x).values, from: y.values, floor: 0)
         if error > 1e-10 { faults.append("at \(site.id) the merged map is off the adapted one by \(error)") }
       }
@@ -43,9 +43,10 @@ extension Law {
     // A start may look at the whole weight; what is measured is a step, so any values do.
     let tensors = layout.filled(Moment(seed: 1))
     let startsOff = try trial.benches().first?.start().offset != nil
-    let adapter = try Adapter(
-      trial.assembly, sites: [site], layout: layout, tensors: tensors, offset: startsOff ? tensors : nil)
     let base = FrozenMap(matrix: FrozenMatrix(Tensor(repeating: 0.01, shape: [size, size])))
+    let adapter = try Adapter(
+      trial.assembly, sites: [site], layout: layout, tensors: tensors, offset: startsOff ? tensors : nil,
+      on: Bases { _ in base })
     let x = Tensor(repeating: 0.5, shape: [4, size])
     let (_, peak) = MemoryMeter.measure {
       var stored = adapter.tensors

@@ -16,7 +16,7 @@ extension Law {
     let now = Moment(mode: .training, seed: 9, pins: pins)
     let double = try Adapter(
       trial.assembly, sites: shop.sites, layout: adapter.layout, tensors: adapter.tensors.converted(to: .float64),
-      offset: adapter.offset?.converted(to: .float64))
+      offset: adapter.offset?.converted(to: .float64), on: adapter.bases)
 
     func objective(_ stored: Tensors) -> (terms: [Tensor], value: Double) {
       let pass = Pass(now: now, rows: batch.rows, sites: shop.sites)
@@ -104,7 +104,7 @@ struct GradientRecorder: UpdateRule {
   private final class State: UpdateState, Sendable {
     let gradients = Mutex<[String: [Double]]>([:])
 
-    func step(_ parameters: [Parameter], _ gradients: [Tensor], learningRate: Double) {
+    func step(_ parameters: [Parameter], _ gradients: [Tensor], _ evidence: StepEvidence) {
       self.gradients.withLock { kept in
         for (parameter, gradient) in zip(parameters, gradients) { kept[parameter.name] = gradient.values }
       }
@@ -112,6 +112,6 @@ struct GradientRecorder: UpdateRule {
 
     var tensors: [String: Tensor] { [:] }
     var counters: [String: Int] { [:] }
-    func restore(_ tensors: [String: Tensor], _ counters: [String: Int]) throws(Refusal) {}
+    func restore(_ tensors: [String: Tensor], _ bytes: [String: [UInt8]], _ counters: [String: Int]) throws(Refusal) {}
   }
 }

@@ -37,24 +37,37 @@ public struct Verification: Sendable {
       report.failure = "no method here reads reference files of `\(file.method)`"
       return report
     }
-    guard !file.results.isEmpty else {
-      report.failure = "the file states no results"
-      return report
-    }
     do throws(Refusal) {
       // Read twice: what a pass meets must be in its scalar, what a start is compared with stays as exact as the file.
-      let stated = try reader.read(file)
-      let working = try reader.read(file.converted(to: scalar))
+      let problem = try reader.read(file)
+      if case .computation(let computation) = problem {
+        report.entry = computation.entry
+        // What a file states of a computation stands under any name; `grad.…` are inputs of an optimizer's steps.
+        let stated = file.results.filter { !$0.hasPrefix("grad.") }
+        let names = Set(stated + computation.results.keys + computation.unchecked.keys).sorted()
+        report.checks = names.map {
+          GoldenCheck(tensor: $0, outcome: GoldenRun.outcome(of: $0, in: file, computation), bound: bound)
+        }
+        guard !names.isEmpty else { throw Refusal("the file states no results") }
+        report.checks += unread(file, by: computation.entry)
+        return report
+      }
+      guard !file.results.isEmpty else { throw Refusal("the file states no results") }
+      guard case .adapter(let stated) = problem, case .adapter(let working) = try reader.read(file.converted(to: scalar)) else {
+        throw Refusal("the reader of \(file.method) reads a file in two ways")
+      }
       report.entry = stated.entry
       var run = try GoldenRun(file: file, stated: stated, working: working, registry: registry, scalar: scalar)
       report.checks = file.results.map { GoldenCheck(tensor: $0, outcome: run.outcome(of: $0), bound: bound) }
       report.absent = (["y", "dx"] + stated.gradients.keys.sorted().map { "grad." + $0 }).filter { !file.results.contains($0) }
-      report.checks += file.unread.map {
-        GoldenCheck(tensor: $0, outcome: .failed("\(stated.entry) has no use for it"), bound: bound)
-      }
+      report.checks += unread(file, by: stated.entry)
     } catch {
       report.failure = error.description
     }
     return report
+  }
+
+  private func unread(_ file: GoldenFile, by entry: String) -> [GoldenCheck] {
+    file.unread.map { GoldenCheck(tensor: $0, outcome: .failed("\(entry) has no use for it"), bound: bound) }
   }
 }

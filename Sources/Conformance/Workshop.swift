@@ -1,3 +1,4 @@
+import Blocks
 import Engine
 import Files
 import JSON
@@ -15,6 +16,8 @@ import Training
 struct Workshop {
   let trial: Trial
   let model: any LanguageModel
+  /// Stands for the model before quantization, for starts that ask for one.
+  private let original: (any LanguageModel)?
   let sites: [Site]
   let examples: [Example]
 
@@ -26,19 +29,26 @@ struct Workshop {
 
   init(_ trial: Trial) throws {
     self.trial = trial
-    model = try ScratchFolder.using { folder in
-      try WholeFile.write(Self.config.text(indented: true), to: Folder.join(folder, "config.json"))
-      return try ModelLoader.fresh(config: folder, seed: 5)
-    }
+    model = try Self.fresh(seed: 5)
+    original = trial.assembly.initialization.wants.original ? try Self.fresh(seed: 6) : nil
     sites = trial.entry.hasAdapter ? try trial.entry.defaultTargets.select(from: model.sites) : []
     var random = Philox(key: 6)
     let vocabulary = model.vocabularySize
     examples = (0..<4).map { _ in Example(ids: (0..<8).map { _ in Int32(random.integer(below: vocabulary)) }) }
   }
 
+  private static func fresh(seed: UInt64) throws -> any LanguageModel {
+    try ScratchFolder.using { folder in
+      try WholeFile.write(config.text(indented: true), to: Folder.join(folder, "config.json"))
+      return try ModelLoader.fresh(config: folder, seed: seed)
+    }
+  }
+
   /// The adapter at step 0, as training starts it.
   func adapter(seed: UInt64 = 7) throws -> Adapter {
-    try EvidenceStage.start(trial.assembly, sites: sites, on: model, examples: examples, seed: seed)
+    try EvidenceStage(
+      trial.assembly, sites: sites, on: model, examples: examples, seed: seed, origin: original, firstRate: 0.01
+    ).start()
   }
 
   /// An adapter off its start.

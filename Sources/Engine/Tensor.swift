@@ -140,6 +140,11 @@ extension Tensor {
     return copy
   }
 
+  /// Whether this is the very value that `other` is: the same memory and the same history.
+  public func isSame(as other: Tensor) -> Bool {
+    storage === other.storage && offset == other.offset && node === other.node && shape == other.shape
+  }
+
   /// The same values without history.
   public var detached: Tensor { Tensor(shape: shape, scalar: scalar, storage: storage, offset: offset) }
 

@@ -96,6 +96,7 @@ extension Decoder {
   /// The output at a site, whatever stands there: every linear map of the model goes through here.
   private func apply(_ map: Map, _ x: Tensor, _ run: ModelRun) -> Tensor {
     var base = map.base(run)
+    run.observeInput?(map.part.site.id, x)
     if let observe = run.observe { base = ObservedMap(base: base, id: map.part.site.id, observe: observe) }
     return run.attachment?.output(at: map.part.site.id, x, base, run.pass) ?? base(x)
   }
@@ -120,9 +121,9 @@ private struct ObservedMap: BaseMap, @unchecked Sendable {
   let id: SiteID
   let observe: (SiteID, Tensor, Tensor) -> Void
 
-  func callAsFunction(_ x: Tensor) -> Tensor {
+  func product(_ x: Tensor) -> Tensor {
     let seen = x.detached
-    return base(x).observingGradient { [self] dy in observe(id, seen, dy) }
+    return base.product(x).observingGradient { [self] dy in observe(id, seen, dy) }
   }
 
   func weight(as scalar: ScalarType) -> Tensor { base.weight(as: scalar) }

@@ -133,7 +133,7 @@ public struct TokenIterator: IteratorProtocol {
     length = pending.count
     // What is no weight change may depend on all rows of a pass at once.
     let isLocal = adapted.allSatisfy { site in
-      attachment.map { (try? $0.projection.change(at: site, $0.prepared)) != nil } ?? true
+      attachment.map { (try? $0.change(at: site)) != nil } ?? true
     }
     cache = isLocal ? model.makeCache(capacity: limit) : nil
   }

@@ -14,6 +14,8 @@ public struct ModelRun {
   public var scalar: ScalarType
   /// Shown, during the backward pass, the input of every site's base map and the gradient of that map's output.
   public var observe: ((SiteID, _ x: Tensor, _ dy: Tensor) -> Void)?
+  /// Is shown the input x of every site, in forward order.
+  public var observeInput: ((SiteID, _ x: Tensor) -> Void)?
   /// Keys and values of the positions before: generation only, without gradients.
   public var cache: KVCache?
 

@@ -1,3 +1,4 @@
+import Blocks
 import ArgumentParser
 import Engine
 import PEFTKernel
@@ -39,8 +40,9 @@ public enum PEFTCommand {
         try command.run()
         return .ok
       }
-      // What training itself offers is there whether a program names it or not.
-      let all = plugins.contains { $0.name == AdamW.plugin.name } ? plugins : [AdamW.plugin] + plugins
+      // What the building blocks offer is there whether a program names them or not.
+      let blocks = BuildingBlocks.plugin
+      let all = plugins.contains { $0.name == blocks.name } ? plugins : [blocks] + plugins
       let call = Invocation(plugins: all, entries: entries, console: console, options: subcommand.common)
       return try await subcommand.run(call)
     } catch {

@@ -6,6 +6,8 @@ public struct Adapter: Sendable {
   /// The adapted sites in forward order.
   public let sites: [Site]
   public let layout: [TensorSpec]
+  /// The maps that it stands beside.
+  public let bases: Bases
   /// The stored values.
   public var tensors: Tensors
   /// The tensors whose change is taken away from the base, where the method starts off it.
@@ -33,7 +35,8 @@ public struct Adapter: Sendable {
   /// Puts values to a layout; refuses tensors that are missing or of another shape, and an offset where what the method
   /// does is no weight change that could be taken away.
   public init(
-    _ parameterization: any Parameterization, sites: [Site], layout: [TensorSpec], tensors: Tensors, offset: Tensors? = nil
+    _ parameterization: any Parameterization, sites: [Site], layout: [TensorSpec], tensors: Tensors, offset: Tensors? = nil,
+    on bases: Bases
   ) throws(Refusal) {
     func check(_ tensors: Tensors, _ owner: String) throws(Refusal) {
       for spec in layout {
@@ -48,12 +51,13 @@ public struct Adapter: Sendable {
     try check(tensors, "adapter")
     if let offset {
       try check(offset, "adapter's start")
-      let start = parameterization.projection.prepare(offset, Moment())
-      for site in sites { _ = try parameterization.projection.change(at: site, start) }
+      let start = parameterization.projection.prepare(offset, Moment(), bases)
+      for site in sites { _ = try parameterization.projection.change(at: site, start, on: bases[site.id]) }
     }
     self.parameterization = parameterization
     self.sites = sites
     self.layout = layout
+    self.bases = bases
     self.tensors = tensors
     self.offset = offset
   }
@@ -65,31 +69,37 @@ public struct Adapter: Sendable {
   public func attached(_ now: Moment = Moment()) -> Attachment { Attachment(self, stored: tensors, now) }
 
   /// Every weight change of the adapter on top of the untouched base: what merging adds. Refuses input-dependent methods.
-  public func change(at site: Site) throws(Refusal) -> WeightChange {
-    try change(at: site, prepared(tensors), prepared(offset))
-  }
+  public func change(at site: Site) throws(Refusal) -> WeightChange { try attached().change(at: site) }
 
   /// The same at every site, computed in `scalar`; what the method prepares is made once.
   public func changes(as scalar: ScalarType) throws(Refusal) -> [(site: Site, change: WeightChange)] {
     func converted(_ tensors: Tensors) -> Tensors { Tensors(tensors.values.mapValues { $0.converted(to: scalar) }) }
-    let now = prepared(converted(tensors))
-    let start = prepared(offset.map(converted))
+    var adapter = self
+    adapter.tensors = converted(tensors)
+    adapter.offset = offset.map(converted)
+    let attachment = adapter.attached()
     var changes: [(Site, WeightChange)] = []
-    for site in sites { changes.append((site, try change(at: site, now, start))) }
+    for site in sites { changes.append((site, try attachment.change(at: site))) }
     return changes
   }
 
-  private func prepared(_ stored: Tensors) -> Tensors { parameterization.projection.prepare(stored, Moment()) }
-  private func prepared(_ stored: Tensors?) -> Tensors? { stored.map { prepared($0) } }
-
-  private func change(at site: Site, _ now: Tensors, _ start: Tensors?) throws(Refusal) -> WeightChange {
+  /// What is taken away from the base, by site; a change at every site, as the initialiser has made sure.
+  func taken(_ now: Moment) -> [SiteID: WeightChange] {
+    guard let offset else { return [:] }
     let projection = parameterization.projection
-    var change = try projection.change(at: site, now)
-    guard let start else { return change }
-    let taken = try projection.change(at: site, start)
-    change.chains += taken.chains.filter { !$0.isEmpty }.map { [Negated(map: $0[0])] + $0.dropFirst() }
-    if let bias = taken.bias { change.bias = change.bias.map { $0 - bias } ?? bias * -1 }
-    return change
+    let start = projection.prepare(offset, now, bases)
+    var changes: [SiteID: WeightChange] = [:]
+    for site in sites { changes[site.id] = try? projection.change(at: site, start, on: bases[site.id]) }
+    return changes
+  }
+
+  /// What the method calls its frozen weights: the bases, less what it starts off.
+  public func frozenBases(_ now: Moment = Moment()) -> Bases { Bases(bases, less: taken(now)) }
+}
+
+extension Bases {
+  init(_ bases: Bases, less taken: [SiteID: WeightChange]) {
+    self = taken.isEmpty ? bases : Bases { id in taken[id].map { OffsetMap(base: bases[id], offset: $0) } ?? bases[id] }
   }
 }
 
@@ -99,26 +109,25 @@ public struct Attachment: Sendable {
   public let sites: [SiteID: Site]
   /// What `prepare` made; leaves of the passes while training.
   public let prepared: Tensors
-  /// What is taken away from the base; a change at every site, as the adapter's initialiser has made sure.
+  private let bases: Bases
   private let offset: [SiteID: WeightChange]
 
   /// `stored` stands for the adapter's values (tracked leaves while training, say).
   public init(_ adapter: Adapter, stored: Tensors, _ now: Moment) {
-    let projection = adapter.parameterization.projection
-    self.init(adapter, prepared: projection.prepare(stored, now), now)
+    let taken = adapter.taken(now)
+    let frozen = Bases(adapter.bases, less: taken)
+    self.init(adapter, prepared: adapter.parameterization.projection.prepare(stored, now, frozen), taken)
   }
 
   /// With `prepared` tensors made elsewhere: by the trainer, which differentiates `prepare` once per step.
-  public init(_ adapter: Adapter, prepared: Tensors, _ now: Moment) {
+  public init(_ adapter: Adapter, prepared: Tensors, _ now: Moment) { self.init(adapter, prepared: prepared, adapter.taken(now)) }
+
+  private init(_ adapter: Adapter, prepared: Tensors, _ taken: [SiteID: WeightChange]) {
     projection = adapter.parameterization.projection
     sites = Dictionary(uniqueKeysWithValues: adapter.sites.map { ($0.id, $0) })
+    bases = adapter.bases
     self.prepared = prepared
-    var changes: [SiteID: WeightChange] = [:]
-    if let offset = adapter.offset {
-      let start = projection.prepare(offset, now)
-      for site in adapter.sites { changes[site.id] = try? projection.change(at: site, start) }
-    }
-    offset = changes
+    offset = taken
   }
 
   /// The output at `id` for input `x`, or nil where the adapter does not stand there.
@@ -127,20 +136,14 @@ public struct Attachment: Sendable {
     let base = offset[id].map { OffsetMap(base: base, offset: $0) } ?? base
     return projection.output(SiteCall(site: site, input: x, base: base, pass: pass), prepared)
   }
-}
 
-/// A map with its sign turned.
-struct Negated: LinearMap {
-  let map: any LinearMap
-
-  var outputs: Int { map.outputs }
-  var inputs: Int { map.inputs }
-  func apply(_ x: Tensor) -> Tensor { map.apply(x) * -1 }
-  func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { map.apply(x, subtractedFrom: base) }
-  func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor { map.apply(x, addedTo: base) }
-  func dense() -> Tensor { map.dense() * -1 }
-  var scaled: (factor: Double, matrix: Tensor) {
-    let (factor, matrix) = map.scaled
-    return (-factor, matrix)
+  /// Every weight change at a site on top of the untouched base. Refuses input-dependent methods.
+  public func change(at site: Site) throws(Refusal) -> WeightChange {
+    let base = bases[site.id]
+    guard let taken = offset[site.id] else { return try projection.change(at: site, prepared, on: base) }
+    var change = try projection.change(at: site, prepared, on: OffsetMap(base: base, offset: taken))
+    change.chains += taken.chains.filter { !$0.isEmpty }.map { [Negated(map: $0[0])] + $0.dropFirst() }
+    if let bias = taken.bias { change.bias = change.bias.map { $0 - bias } ?? bias * -1 }
+    return change
   }
 }

@@ -2,18 +2,47 @@ import Engine
 
 /// The map a model applies at a site, as an adapter sees it. The shared base is never changed.
 public protocol BaseMap: Sendable {
-  /// x [T, inputs] ↦ x·Wᵀ + b [T, outputs].
-  func callAsFunction(_ x: Tensor) -> Tensor
-  /// W [outputs, inputs], whole.
-  func weight(as scalar: ScalarType) -> Tensor
+  /// x [T, inputs] ↦ x·Wᵀ [T, outputs], without bias.
+  func product(_ x: Tensor) -> Tensor
   /// b [outputs].
   var bias: Tensor? { get }
+  /// W [outputs, inputs], whole.
+  func weight(as scalar: ScalarType) -> Tensor
+  /// Rows `range` of W, [range.count, inputs]: for those who want a tile at a time and never the whole.
+  func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor
   /// Whether files hold Wᵀ [inputs, outputs] (GPT-2 stores its maps so).
   var isTransposed: Bool { get }
+  /// Whether W is held in a few bits a number.
+  var isQuantized: Bool { get }
 }
 
 extension BaseMap {
   public var isTransposed: Bool { false }
+  public var isQuantized: Bool { false }
+
+  /// x [T, inputs] ↦ x·Wᵀ + b [T, outputs].
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    let y = product(x)
+    // Conversion would cut off a trained bias, which is in x's scalar already.
+    guard let bias else { return y }
+    return y.addingRow(bias.scalar == x.scalar ? bias : bias.converted(to: x.scalar))
+  }
+
+  public func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor { weight(as: scalar).slice(rows: range) }
+}
+
+/// The bases of some sites, asked for one at a time.
+public struct Bases: Sendable {
+  private let map: @Sendable (SiteID) -> any BaseMap
+
+  public init(_ map: @escaping @Sendable (SiteID) -> any BaseMap) { self.map = map }
+
+  /// Bases in memory: W [outputs, inputs] and b by site. A site without a weight has an empty one.
+  public init(weights: [SiteID: Tensor], biases: [SiteID: Tensor] = [:]) {
+    self.init { FrozenMap(matrix: FrozenMatrix(weights[$0] ?? .zeros([0, 0])), bias: biases[$0]) }
+  }
+
+  public subscript(site: SiteID) -> any BaseMap { map(site) }
 }
 
 /// x·Wᵀ + b with a frozen W in its file's format.
@@ -27,12 +56,11 @@ public struct FrozenMap: BaseMap {
     self.bias = bias
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    // Conversion would cut off a trained bias, which is in x's scalar already.
-    x.linear(matrix, bias: bias.map { $0.scalar == x.scalar ? $0 : $0.converted(to: x.scalar) })
-  }
+  public func product(_ x: Tensor) -> Tensor { x.linear(matrix) }
 
   public func weight(as scalar: ScalarType) -> Tensor { matrix.dense(as: scalar) }
+
+  public func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor { matrix.dense(rows: range, as: scalar) }
 
   public var isTransposed: Bool { matrix.isTransposed }
 }
@@ -50,11 +78,7 @@ public struct TensorMap: BaseMap {
     self.isTransposed = isTransposed
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    guard isTransposed else { return x.linear(matrix, bias: bias) }
-    let y = x.multiplied(by: matrix)
-    return bias.map { y.addingRow($0) } ?? y
-  }
+  public func product(_ x: Tensor) -> Tensor { isTransposed ? x.multiplied(by: matrix) : x.linear(matrix) }
 
   public func weight(as scalar: ScalarType) -> Tensor {
     (isTransposed ? matrix.detached.transposed : matrix).converted(to: scalar)
@@ -66,11 +90,11 @@ struct OffsetMap: BaseMap {
   let base: any BaseMap
   let offset: WeightChange
 
-  func callAsFunction(_ x: Tensor) -> Tensor { offset.subtracted(from: base(x), x) }
+  func product(_ x: Tensor) -> Tensor { offset.subtracted(from: base.product(x), x) }
 
   func weight(as scalar: ScalarType) -> Tensor {
     let weight = base.weight(as: scalar)
-    return weight - offset.dense(like: weight)
+    return weight - offset.dense(on: weight)
   }
 
   var bias: Tensor? {
@@ -79,4 +103,5 @@ struct OffsetMap: BaseMap {
   }
 
   var isTransposed: Bool { base.isTransposed }
+  var isQuantized: Bool { base.isQuantized }
 }

@@ -45,14 +45,46 @@ public struct GoldenFile: Sendable {
 public struct GoldenReader: Sendable {
   /// Whether the reader is responsible for a file.
   public var reads: @Sendable (GoldenFile) -> Bool
-  public var read: @Sendable (GoldenFile) throws(Refusal) -> GoldenCase
+  public var read: @Sendable (GoldenFile) throws(Refusal) -> GoldenProblem
 
   public init(
     reads: @escaping @Sendable (GoldenFile) -> Bool,
     read: @escaping @Sendable (GoldenFile) throws(Refusal) -> GoldenCase
   ) {
     self.reads = reads
-    self.read = read
+    self.read = { (file) throws(Refusal) in .adapter(try read(file)) }
+  }
+
+  public init(
+    reads: @escaping @Sendable (GoldenFile) -> Bool,
+    compute: @escaping @Sendable (GoldenFile) throws(Refusal) -> GoldenComputation
+  ) {
+    self.reads = reads
+    read = { (file) throws(Refusal) in .computation(try compute(file)) }
+  }
+}
+
+/// What a reference file is about.
+public enum GoldenProblem: Sendable {
+  case adapter(GoldenCase)
+  case computation(GoldenComputation)
+}
+
+/// Results that are no adapter's: the steps of an optimizer, the codes of a quantizer.
+public struct GoldenComputation: Sendable {
+  /// The optimizer or tool that is checked.
+  public var entry: String
+  /// How each result of the file is computed, by its full name there.
+  public var results: [String: @Sendable () throws(Refusal) -> Tensor]
+  /// Results the file states and this computation does not check: their full names, each with the reason.
+  public var unchecked: [String: String]
+
+  public init(
+    entry: String, results: [String: @Sendable () throws(Refusal) -> Tensor], unchecked: [String: String] = [:]
+  ) {
+    self.entry = entry
+    self.results = results
+    self.unchecked = unchecked
   }
 }
 
@@ -78,6 +110,11 @@ public struct GoldenCase: Sendable {
   public var arrange: @Sendable (Pass) -> Void = { _ in }
   /// Mean gradients of the weights, where the start wants them.
   public var evidence: [SiteID: Tensor] = [:]
+  /// Σ xᵀ·x of each site's inputs, and weights before quantization, where the start wants them.
+  public var grams: [SiteID: Tensor] = [:]
+  public var originals: [SiteID: Tensor] = [:]
+  /// The learning rate of a run's first step.
+  public var firstRate: Double?
   /// `<name>` of each `initial.<name>` → the same quantity from a start of ours.
   public var initial: [String: @Sendable (GoldenStart) throws(Refusal) -> Tensor] = [:]
   /// Other stated results by their full names in the file.
@@ -106,11 +143,14 @@ public struct GoldenStart: Sendable {
   public var layout: [TensorSpec]
   public var start: Start
   public var weights: [SiteID: Tensor]
+  public var biases: [SiteID: Tensor]
   public var sites: [Site]
 
   public init(
-    parameterization: any Parameterization, layout: [TensorSpec], start: Start, weights: [SiteID: Tensor], sites: [Site]
+    parameterization: any Parameterization, layout: [TensorSpec], start: Start, weights: [SiteID: Tensor],
+    biases: [SiteID: Tensor] = [:], sites: [Site]
   ) {
+    self.biases = biases
     self.parameterization = parameterization
     self.layout = layout
     self.start = start
@@ -118,10 +158,17 @@ public struct GoldenStart: Sendable {
     self.sites = sites
   }
 
+  public var bases: Bases { Bases(weights: weights, biases: biases) }
+
+  /// What some stored tensors do to the weight of a site.
+  public func weightChange(_ tensors: Tensors, at site: Site) throws(Refusal) -> WeightChange {
+    let prepared = parameterization.projection.prepare(tensors, Moment(), bases)
+    return try parameterization.projection.change(at: site, prepared, on: bases[site.id])
+  }
+
   /// ΔW of some stored tensors at a site.
   public func change(_ tensors: Tensors, at site: Site) throws(Refusal) -> Tensor {
     guard let weight = weights[site.id] else { throw Refusal("no weight for \(site.id)") }
-    let prepared = parameterization.projection.prepare(tensors, Moment())
-    return try parameterization.projection.change(at: site, prepared).dense(like: weight)
+    return try weightChange(tensors, at: site).dense(on: weight)
   }
 }

@@ -41,25 +41,6 @@ public struct Start: Sendable {
   }
 }
 
-/// What an init strategy may look at, gathered by the evidence stage and freed when the site has started.
-public struct Evidence: Sendable {
-  public enum Wants: Sendable, Hashable {
-    case nothing
-    /// The mean over `batches` batches of `batchSize` rows of ∂loss/∂W at every site.
-    case gradients(batches: Int, batchSize: Int)
-  }
-
-  /// W [outputs, inputs] of a site.
-  public var weight: @Sendable (SiteID) -> Tensor
-  /// Mean ∂loss/∂W [outputs, inputs] by site, for the sites of this call.
-  public var gradients: [SiteID: Tensor]
-
-  public init(weight: @escaping @Sendable (SiteID) -> Tensor, gradients: [SiteID: Tensor] = [:]) {
-    self.weight = weight
-    self.gradients = gradients
-  }
-}
-
 /// Every tensor starts as its layout says.
 public struct FillStart: InitStrategy {
   public let startLaw: StartLaw

@@ -25,15 +25,22 @@ public struct Assembly: Parameterization {
 /// `prepare` maps stored numbers to the tensors the sites use (θ_D = P·θ_d, where it is not the identity) once per
 /// optimizer step; `change` says what those tensors mean for a weight. Forward, gradient, merge, export and serving
 /// follow from the change. Only what is no weight change overrides `output`.
+///
+/// `derive`, `prepare` and `change` are given the base for methods that look at it: those that work in the basis of its
+/// spectrum, keep its rows' lengths or act on its output. The others have no use for it.
 public protocol Projection: Sendable {
   /// The tensors for these sites, all sites at once, in forward order. Needs shapes only, never weights.
   func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec]
+  /// The tensors of a site that follow from its base alone: directions, lengths. Made before any start.
+  func derive(_ layout: [TensorSpec], at site: Site, on base: any BaseMap) throws(Refusal) -> Tensors
   /// Refuses values that no adapter of this method can have. Names and shapes fit the layout already.
   func check(_ stored: Tensors) throws(Refusal)
   /// Stored numbers → what the sites use; runs once per step, and is differentiated once per step.
-  func prepare(_ stored: Tensors, _ now: Moment) -> Tensors
+  func prepare(_ stored: Tensors, _ now: Moment, _ bases: Bases) -> Tensors
   /// What the prepared tensors do to the weight of `site`; refuses where that depends on the input.
-  func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange
+  func change(at site: Site, _ prepared: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange
+  /// A term [1] that the method adds to the loss, once per step; nil for none.
+  func penalty(_ prepared: Tensors, _ now: Moment) -> Tensor?
   /// The adapted output at a site. The default applies `change` beside the base.
   func output(_ call: SiteCall, _ prepared: Tensors) -> Tensor
   /// Probability with which entries of a branch's input are dropped in training.
@@ -50,13 +57,17 @@ extension Projection {
 
   public func check(_ stored: Tensors) throws(Refusal) {}
 
-  public func prepare(_ stored: Tensors, _ now: Moment) -> Tensors { stored }
+  public func derive(_ layout: [TensorSpec], at site: Site, on base: any BaseMap) throws(Refusal) -> Tensors { Tensors() }
+
+  public func prepare(_ stored: Tensors, _ now: Moment, _ bases: Bases) -> Tensors { stored }
+
+  public func penalty(_ prepared: Tensors, _ now: Moment) -> Tensor? { nil }
 
   public func output(_ call: SiteCall, _ prepared: Tensors) -> Tensor {
-    guard let change = try? change(at: call.site, prepared) else {
+    guard let change = try? change(at: call.site, prepared, on: call.base) else {
       preconditionFailure("\(Self.self) has neither a change nor an output of its own")
     }
-    return change.added(to: call.baseOutput, call.branchInput(dropout))
+    return change.output(call, dropout: dropout)
   }
 }
 
@@ -73,7 +84,7 @@ public struct NoProjection: Projection {
   public init() {}
 
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] { [] }
-  public func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange { WeightChange() }
+  public func change(at site: Site, _ prepared: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange { WeightChange() }
 }
 
 /// Why something is not done: the rule, in words a user can act on.

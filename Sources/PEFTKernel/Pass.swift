@@ -22,9 +22,15 @@ public final class Pass: @unchecked Sendable {
   /// Whoever differentiates a loss adds their sum to it, weighted by the share this pass has in the step: as they are
   /// where the step is one pass, and in proportion to its rows where gradients of several passes accumulate.
   public private(set) var penalties: [Tensor] = []
+  /// Who watches the pairs of this pass, nil where nobody does.
+  public let observer: (any PairObserver)?
   private var notes: [ObjectIdentifier: any Note] = [:]
+  private var latest: (input: Tensor, values: [String: Tensor])?
 
-  public init(now: Moment, rows: RowLayout, sites: [Site], flags: [Bool]? = nil) {
+  public init(
+    now: Moment, rows: RowLayout, sites: [Site], flags: [Bool]? = nil, observer: (any PairObserver)? = nil
+  ) {
+    self.observer = observer
     self.now = now
     self.rows = rows
     self.sites = sites
@@ -33,6 +39,20 @@ public final class Pass: @unchecked Sendable {
 
   /// Adds a term to the loss.
   public func penalize(_ term: Tensor) { penalties.append(term) }
+
+  /// What `make` computes from `input`, once for all sites that read it one after another; `key` says what is computed.
+  ///
+  /// Only the latest input's values are kept, so that a pass holds on to nothing that its history does not.
+  public func memo(_ input: Tensor, _ key: String, _ make: () -> Tensor) -> Tensor {
+    if let latest, latest.input.isSame(as: input) {
+      if let value = latest.values[key] { return value }
+    } else {
+      latest = (input, [:])
+    }
+    let value = make()
+    latest?.values[key] = value
+    return value
+  }
 
   /// The pass's one note of that type, made at first use.
   public func note<N: Note>(_ type: N.Type) -> N {
@@ -58,6 +78,6 @@ public struct SiteCall {
     self.pass = pass
   }
 
-  /// The base's output at this input [T, outputs].
+  /// The base's output at this input [T, outputs]. Computed at every use.
   public var baseOutput: Tensor { base(input) }
 }

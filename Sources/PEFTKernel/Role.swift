@@ -6,14 +6,24 @@ public enum Role: Hashable, Sendable {
   case up(Pair?)
   /// A small matrix between factors.
   case core
+  /// One number for each of some fixed directions: scales and shifts of a spectrum.
+  case diagonal
+  /// The length of every output row.
+  case magnitude
+  /// Values at chosen places of a matrix.
+  case entries
   /// A vector that everything else is generated from.
   case vector
+  /// Numbers that act through a map that is not linear in them.
+  case hidden
   /// Tensors of a network that chooses: keys, queries, gates.
   case router
   case bias
   case scalar
   /// Frozen numbers that say where other numbers go.
   case index
+  /// Frozen directions that trained numbers are coordinates in, taken from weights or evidence.
+  case basis
   /// Frozen numbers the run is defined by.
   case constant
 
@@ -23,17 +33,34 @@ public enum Role: Hashable, Sendable {
     case .down: "factor-a"
     case .up: "factor-b"
     case .core: "core"
+    case .diagonal: "diagonal"
+    case .magnitude: "magnitude"
+    case .entries: "entries"
     case .vector: "vector"
+    case .hidden: "hidden"
     case .router: "router"
     case .bias: "bias"
     case .scalar: "scalar"
     case .index: "index"
+    case .basis: "basis"
     case .constant: "constant"
     }
   }
 
   /// The words for the roles that can be trained.
-  public static let trainableNames = ["factor-a", "factor-b", "core", "vector", "router", "bias", "scalar"]
+  public static let trainableNames = [
+    "factor-a", "factor-b", "core", "diagonal", "magnitude", "entries", "vector", "hidden", "router", "bias", "scalar",
+  ]
+}
+
+extension Role {
+  /// The pair whose factor this is.
+  public var pair: Pair? {
+    switch self {
+    case .down(let pair), .up(let pair): pair
+    default: nil
+    }
+  }
 }
 
 /// A promise: the two factors that carry it occur only as the product up·down, which is what paired optimizers need.

@@ -27,9 +27,12 @@ public struct Site: Hashable, Sendable {
   /// The transformer layer it stands in, nil outside of layers.
   public let layer: Int?
   public let hasBias: Bool
+  /// Whether the base holds its weight in a few bits a number.
+  public let isQuantized: Bool
 
   public init(
-    id: SiteID, kind: Kind = .linear, use: String = "", outputs: Int, inputs: Int, layer: Int? = nil, hasBias: Bool = false
+    id: SiteID, kind: Kind = .linear, use: String = "", outputs: Int, inputs: Int, layer: Int? = nil, hasBias: Bool = false,
+    isQuantized: Bool = false
   ) {
     self.id = id
     self.kind = kind
@@ -38,5 +41,6 @@ public struct Site: Hashable, Sendable {
     self.inputs = inputs
     self.layer = layer
     self.hasBias = hasBias
+    self.isQuantized = isQuantized
   }
 }

@@ -1,27 +1,36 @@
 import Engine
 
 extension Parameterization {
-  /// The start of every tensor of `layout`, in the order the evidence allows: at once where none is wanted, else what the
-  /// sites share, then site by site.
+  /// The start of every tensor of `layout`, in the order the evidence allows: what follows from the bases first; then all at once
+  /// where nothing else is to be seen, else what the sites share, then site by site.
   ///
-  /// `gradients` holds the evidence the strategy asked for; a site's is let go as soon as the site has started.
+  /// `evidence` holds what the strategy asked for; a site's is let go as soon as the site has started.
   public func start(
-    _ layout: [TensorSpec], _ sites: [Site], weight: @escaping @Sendable (SiteID) -> Tensor,
-    gradients: inout [SiteID: Tensor], _ now: Moment
+    _ layout: [TensorSpec], _ sites: [Site], on bases: Bases, _ evidence: inout Evidence, _ now: Moment
   ) throws(Refusal) -> Start {
-    if initialization.wants == .nothing {
-      return try initialization.start(layout, sites, projection, Evidence(weight: weight), now)
-    }
     var whole = Start(Tensors())
-    let shared = layout.filter { $0.key.scope == .model }
-    if !shared.isEmpty {
-      whole.merge(try initialization.start(shared, sites, projection, Evidence(weight: weight, gradients: gradients), now))
-    }
-    for site in sites {
+    func derived(at site: Site) throws(Refusal) -> Tensors {
       let own = layout.filter { $0.key.scope == .site(site.id) }
-      var evidence = Evidence(weight: weight)
-      evidence.gradients[site.id] = gradients.removeValue(forKey: site.id)
-      whole.merge(try initialization.start(own, [site], projection, evidence, now))
+      let made = try projection.derive(own, at: site, on: bases[site.id])
+      whole.tensors.values.merge(made.values) { $1 }
+      return made
+    }
+    func started(_ specs: [TensorSpec], _ sites: [Site], _ evidence: Evidence) throws(Refusal) {
+      let left = specs.filter { evidence.derived.values[$0.key] == nil }
+      whole.merge(try initialization.start(left, sites, projection, evidence, now))
+    }
+    if initialization.wants == .nothing {
+      var seen = evidence
+      for site in sites { seen.derived.values.merge(try derived(at: site).values) { $1 } }
+      try started(layout, sites, seen)
+      return whole
+    }
+    let shared = layout.filter { $0.key.scope == .model }
+    if !shared.isEmpty { try started(shared, sites, evidence) }
+    for site in sites {
+      var own = evidence.take(site.id)
+      own.derived = try derived(at: site)
+      try started(layout.filter { $0.key.scope == .site(site.id) }, [site], own)
     }
     return whole
   }

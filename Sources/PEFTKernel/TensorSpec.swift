@@ -73,10 +73,13 @@ public struct Computation: Sendable, Hashable {
   public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
-/// Whether a file holds a tensor, or it is made again from the seed.
+/// Whether a file holds a tensor, or how it is made again.
 public enum Keep: Sendable, Hashable {
   case stored
+  /// Drawn again from the seed.
   case seeded
+  /// Derived again from the base (see `Projection.derive`); the file holds a digest that it must agree with.
+  case derived
 }
 
 /// One tensor of an adapter: its name in files, its shape, its role, how it starts and how it is kept.

@@ -1,53 +1,52 @@
 import Engine
 
-/// A linear map that is a factor of an update: applied, never formed in training. Gradients follow from its operations.
-public protocol LinearMap: Sendable {
-  var outputs: Int { get }
-  var inputs: Int { get }
-  /// x [T, inputs] ↦ [T, outputs].
-  func apply(_ x: Tensor) -> Tensor
-  /// base + apply(x), in base's memory where that can be done.
-  func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor
-  /// The same with the opposite sign.
-  func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor
-  /// [outputs, inputs].
-  func dense() -> Tensor
-  /// The map as factor · matrix where it keeps a factor apart: files then hold both as they are.
-  var scaled: (factor: Double, matrix: Tensor) { get }
-}
-
-extension LinearMap {
-  public func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { base + apply(x) }
-  public func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor { base - apply(x) }
-  public var scaled: (factor: Double, matrix: Tensor) { (1, dense()) }
-}
-
 /// What an adapter does to a weight, as a value that is differentiable in its tensors:
 ///
-///     W' = W + Σ chains,   b' = b + bias
+///     W' = diag(gain)·(W + Σ chains),   b' = b + bias
 ///
 /// with every chain a product of maps, the first applied last. Forward, gradient, merge and export follow from it.
 public struct WeightChange: Sendable {
   public var chains: [[any LinearMap]]
+  /// One factor a row of the weight [outputs]; nil for 1 everywhere.
+  public var gain: Tensor?
   public var bias: Tensor?
 
-  public init(chains: [[any LinearMap]] = [], bias: Tensor? = nil) {
+  public init(chains: [[any LinearMap]] = [], gain: Tensor? = nil, bias: Tensor? = nil) {
     self.chains = chains
+    self.gain = gain
     self.bias = bias
   }
 
-  /// y + change·x, for y the base's output at x.
-  public func added(to y: consuming Tensor, _ x: Tensor) -> Tensor {
-    var y = y
-    for chain in chains {
-      guard let last = chain.first else { continue }
-      let inner = chain.dropFirst().reversed().reduce(x) { $1.apply($0) }
-      y = last.apply(inner, addedTo: y)
+  /// The changed map's output for one use of a site; its branch sees the input through `dropout`.
+  ///
+  /// With a gain and dropout the base's output stays as it is, and what the gain adds to it is computed from the dropped input:
+  /// y = x·Wᵀ + b + (g − 1) ⊙ x_d·Wᵀ + g ⊙ Σ chains(x_d).
+  public func output(_ call: SiteCall, dropout: Double = 0) -> Tensor {
+    let input = call.branchInput(dropout)
+    func withChains(_ y: consuming Tensor) -> Tensor {
+      var y = y
+      for chain in chains { y = call.apply(chain, to: input, addedTo: y) }
+      return y
     }
-    if let bias { y = y.addingRow(bias) }
+    guard let gain else {
+      let y = withChains(call.baseOutput)
+      return bias.map { y.addingRow($0) } ?? y
+    }
+    var y: Tensor
+    if dropout > 0, call.pass.now.mode == .training {
+      let excess = gain.addingRow(Tensor(repeating: -1, shape: gain.shape, gain.scalar))
+      let branch = withChains(.zeros([input.rows, call.site.outputs], input.scalar)).multipliedByRow(gain)
+      y = call.base.product(call.input) + call.base.product(input).multipliedByRow(excess) + branch
+    } else {
+      y = withChains(call.base.product(input)).multipliedByRow(gain)
+    }
+    for bias in [call.base.bias, bias].compactMap({ $0 }) {
+      y = y.addingRow(bias.scalar == y.scalar ? bias : bias.converted(to: y.scalar))
+    }
     return y
   }
 
+  /// y − Σ chains·x: what an offset leaves of the base's product. A gain has no part in an offset.
   func subtracted(from y: consuming Tensor, _ x: Tensor) -> Tensor {
     var y = y
     for chain in chains {
@@ -55,18 +54,18 @@ public struct WeightChange: Sendable {
       let inner = chain.dropFirst().reversed().reduce(x) { $1.apply($0) }
       y = last.apply(inner, subtractedFrom: y)
     }
-    if let bias { y = y.addingRow(bias * -1) }
     return y
   }
 
-  /// ΔW [outputs, inputs] as one matrix: for merging and analysis, never for training. `weight` gives shape and scalar.
-  public func dense(like weight: Tensor) -> Tensor {
+  /// ΔW = W' − W [outputs, inputs] as one matrix: for merging and analysis, never for training. `weight` is W.
+  public func dense(on weight: Tensor) -> Tensor {
     var sum = Tensor.zeros(weight.shape, weight.scalar)
     for chain in chains {
       guard let first = chain.first else { continue }
       let product = chain.dropFirst().reduce(first.dense()) { $0.multiplied(by: $1.dense()) }
       sum = sum + product.converted(to: weight.scalar)
     }
-    return sum
+    guard let gain else { return sum }
+    return (weight + sum).multipliedByColumn(gain.detached.converted(to: weight.scalar)) - weight
   }
 }

@@ -103,6 +103,19 @@ public struct BatchPlan: Sendable {
     return microBatches(at: step % stepsPerEpoch, of: order).map { Batch(examples(in: order[$0])) }
   }
 
+  /// The rows of a step's first micro-batch.
+  func rows(at step: Int) -> Int { firstRows(at: step).count }
+
+  /// The first `rows` rows of a step.
+  func batch(at step: Int, rows: Int) -> Batch {
+    let order = order(of: step / stepsPerEpoch)
+    return Batch(examples(in: order[firstRows(at: step).prefix(rows)]))
+  }
+
+  private func firstRows(at step: Int) -> Range<Int> {
+    microBatches(at: step % stepsPerEpoch, of: order(of: step / stepsPerEpoch)).first ?? 0..<0
+  }
+
   /// Which group stands where in an epoch.
   private func order(of epoch: Int) -> [Int] {
     var order = Array(groups.indices)

@@ -15,7 +15,8 @@ public enum Checkpoint {
     let target = try AtomicDirectory(
       Folder.join(folder, name(trainer.step)), existing: .replace, owns: { ["state.json", "state.safetensors"].contains($0) })
     try SafetensorsWriter.write(
-      trainer.checkpointTensors.map { SafetensorsWriter.Tensor($0.name, $0.tensor) },
+      trainer.checkpointTensors.map { SafetensorsWriter.Tensor($0.name, $0.tensor) }
+        + trainer.state.bytes.map { SafetensorsWriter.Tensor("optimizer." + $0.key, $0.value) },
       to: Folder.join(target.partial, "state.safetensors"))
     let counters = trainer.state.counters.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .int($0.value)) }
     let state: JSON = [
@@ -53,6 +54,7 @@ public enum Checkpoint {
     var step: Int
     var seed: UInt64
     var tensors: [String: Tensor]
+    var bytes: [String: [UInt8]]
     var counters: [String: Int]
     /// Fingerprints of what the run was fed with.
     var inputs: [String: String]
@@ -90,7 +92,12 @@ public enum Checkpoint {
     }
     let file = try SafetensorsFile(Folder.join(folder, "state.safetensors"))
     var tensors: [String: Tensor] = [:]
+    var bytes: [String: [UInt8]] = [:]
     for entry in file.tensors {
+      if entry.dtype == .u8 {
+        bytes[entry.name] = [UInt8](try file.bytes(of: entry.name))
+        continue
+      }
       tensors[entry.name] =
         entry.dtype == .f64
         ? Tensor(try file.doubles(of: entry.name), shape: entry.shape, .float64)
@@ -100,7 +107,7 @@ public enum Checkpoint {
     for member in state["optimizer"]?.members ?? [] { counters[member.key] = member.value.int }
     var inputs: [String: String] = [:]
     for member in state["inputs"]?.members ?? [] { inputs[member.key] = member.value.string }
-    return Contents(step: step, seed: seed, tensors: tensors, counters: counters, inputs: inputs)
+    return Contents(step: step, seed: seed, tensors: tensors, bytes: bytes, counters: counters, inputs: inputs)
   }
 
   /// The adapter of a checkpoint, laid out as the session says.
@@ -117,7 +124,7 @@ public enum Checkpoint {
     }
     return try Adapter(
       session.parameterization, sites: session.sites, layout: layout, tensors: tensors,
-      offset: offsets.isEmpty ? nil : offset)
+      offset: offsets.isEmpty ? nil : offset, on: Bases { [model = session.model] in model.base($0) })
   }
 
   /// Names sort in the order of steps.
@@ -148,6 +155,7 @@ extension Trainer {
     }
     try restore(
       step: contents.step, parameters: contents.named("parameter."), optimizer: contents.named("optimizer."),
+      bytes: contents.bytes.reduce(into: [:]) { $0[String($1.key.dropFirst("optimizer.".count))] = $1.value },
       counters: contents.counters)
   }
 }
@@ -162,6 +170,16 @@ extension Trainer {
 }
 
 extension SafetensorsWriter.Tensor {
+  init(_ name: String, _ bytes: [UInt8]) {
+    self.init(name: name, dtype: .u8, shape: [bytes.count]) { (sink) throws(FileError) in
+      var failure: FileError?
+      bytes.withUnsafeBytes { bytes in
+        do throws(FileError) { try sink(bytes) } catch { failure = error }
+      }
+      if let failure { throw failure }
+    }
+  }
+
   /// A tensor as it is in memory, in its own scalar.
   init(_ name: String, _ tensor: Engine.Tensor) {
     self.init(name: name, dtype: tensor.scalar == .float32 ? .f32 : .f64, shape: tensor.shape) { (sink) throws(FileError) in

@@ -33,16 +33,7 @@ struct MemoryProbe {
 
   /// As the run does it, but with one batch of evidence, the largest: the memory is that of all.
   private func started() throws -> Adapter {
-    let method = session.parameterization
-    var evidence = EvidenceStage.batches(method, of: session.training, seed: session.file.seed)
-    if let plan = evidence, case .gradients(let batches, _) = method.initialization.wants {
-      let largest = plan.extent(steps: batches).largest
-      evidence = BatchPlan(largest, batchSize: max(1, largest.count), shuffles: false)
-    }
-    return try RunSession.told(of: session.file, at: "method") {
-      try EvidenceStage.start(
-        method, sites: session.sites, on: session.model, evidence: evidence, seed: session.file.seed, limit: 1)
-    }
+    try RunSession.told(of: session.file, at: "method") { try session.evidenceStage().probe.start() }
   }
 
   /// The run's memory. Takes steps with `trainer`, which is of no other use afterwards.
@@ -57,7 +48,7 @@ struct MemoryProbe {
     let adapter = trainer.adapter.layout.reduce(0) { $0 + trainer.adapter.tensors[$1.key].byteCount }
     let trainable = gradients - trainedBase
     let offset = trainer.adapter.offset?.values.values.reduce(0) { $0 + $1.byteCount } ?? 0
-    let optimizer = trainer.state.tensors.values.reduce(0) { $0 + $1.byteCount }
+    let optimizer = trainer.optimizerBytes
     // Kept by the pool before a step begins, among it everything counted above that is no file's.
     let steady = MemoryUsage.current.inUse
 
@@ -77,10 +68,7 @@ struct MemoryProbe {
       let others = max(now.anonymous + now.mapped - pool.inUse - pool.held, now.peak - pool.highest)
       process = max(0, others - (isDrawn ? 0 : base))
     }
-    var evidence = 0
-    if case .gradients = session.parameterization.initialization.wants, session.given == nil {
-      evidence = session.sites.reduce(0) { $0 + $1.outputs * $1.inputs * 4 }
-    }
+    let evidence = session.given == nil ? try session.evidenceStage().bytes : 0
     return MemoryPlan(
       base: base, widened: widened, trainedBase: trainedBase, trainable: trainable, frozen: adapter - trainable,
       offset: offset, optimizer: optimizer, gradients: gradients, activations: max(0, step - held),

@@ -111,8 +111,22 @@ public struct RunSession: Sendable {
   public func startedAdapter(seen: (_ batch: Int, _ batches: Int) -> Void = { _, _ in }) throws -> Adapter {
     if let given { return given.adapter }
     return try Self.told(of: file, at: "method") {
-      try EvidenceStage.start(parameterization, sites: sites, on: model, examples: training, seed: file.seed, seen: seen)
+      try evidenceStage().start(seen: seen)
     }
+  }
+
+  /// What the start looks at before the first step.
+  func evidenceStage() throws -> EvidenceStage {
+    EvidenceStage(
+      parameterization, sites: sites, on: model, examples: training, seed: file.seed,
+      firstRate: file.optimizer.lr * schedule.factor(at: 0))
+  }
+
+  var schedule: Schedule {
+    let settings = file.optimizer
+    return Schedule(
+      Schedule.Shape(rawValue: settings.schedule.rawValue) ?? .constant, warmup: settings.warmupSteps(of: steps),
+      total: steps, floor: settings.minLRRatio)
   }
 
   /// A trainer at step 0.
@@ -126,9 +140,6 @@ public struct RunSession: Sendable {
     let rule = try Self.told(of: file, at: "optimizer.name") {
       try optimizer.make(Options(settings.options, checkedBy: optimizer.options))
     }
-    let schedule = Schedule(
-      Schedule.Shape(rawValue: settings.schedule.rawValue) ?? .constant, warmup: settings.warmupSteps(of: steps),
-      total: steps, floor: settings.minLRRatio)
     return try Self.told(of: file, at: given == nil ? "method" : "init_adapter") {
       try Trainer(
         model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,

@@ -32,7 +32,7 @@ extension Trainer {
       return "\(parameter.name) starts with numbers that are not finite; choose another init"
     }
     let now = Moment(mode: .training, seed: seed, step: step)
-    let made = adapter.parameterization.projection.prepare(adapter.tensors, now).values
+    let made = adapter.parameterization.projection.prepare(adapter.tensors, now, adapter.frozenBases(now)).values
     if let key = made.filter({ !$0.value.isFinite }).keys.min(by: { $0.description < $1.description }) {
       return "\(key), as the method makes it, is not finite at the start; use smaller options"
     }

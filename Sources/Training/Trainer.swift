@@ -41,6 +41,7 @@ public final class Trainer {
 
   let parameters: [Parameter]
   let state: any UpdateState
+  private let wantsEnergies: Bool
   private let trainableKeys: [TensorKey]
   private let baseNames: [String]
   /// Fingerprint of the training examples.
@@ -66,16 +67,31 @@ public final class Trainer {
     var adapter = adapter
     for spec in specs { adapter.tensors[spec.key] = adapter.tensors[spec.key].copied() }
     self.adapter = adapter
-    var parameters = specs.map {
-      Parameter(name: $0.key.description, role: $0.role, decays: $0.decays, value: adapter.tensors[$0.key])
+    let sites = Dictionary(uniqueKeysWithValues: adapter.sites.map { ($0.id, $0) })
+    var parameters = specs.map { spec in
+      var scale = 1.0
+      if case .site(let id) = spec.key.scope, let site = sites[id] { scale = adapter.parameterization.projection.scale(at: site) }
+      return Parameter(
+        name: spec.key.description, role: spec.role, decays: spec.decays, value: adapter.tensors[spec.key], scale: scale)
     }
+    let weights = Dictionary(model.sites.map { ($0.id.path + ".weight", $0) }) { first, _ in first }
     for name in baseNames {
       guard let value = trainedBase[name] else { continue }
-      parameters.append(Parameter(name: name, role: nil, decays: value.rank > 1, value: value))
+      let site = weights[name]
+      parameters.append(
+        Parameter(
+          name: name, role: nil, decays: value.rank > 1, value: value, site: site,
+          isTransposed: site.map { model.base($0.id).isTransposed } ?? false))
     }
     guard !parameters.isEmpty else { throw Refusal("nothing is trainable", remedy: "name roles of this method under trainable") }
     self.parameters = parameters
     state = try optimizer.begin(parameters)
+    wantsEnergies = optimizer.wantsEnergies
+  }
+
+  /// What the optimizer remembers, in bytes.
+  var optimizerBytes: Int {
+    state.tensors.values.reduce(0) { $0 + $1.byteCount } + state.bytes.values.reduce(0) { $0 + $1.count }
   }
 
   /// Numbers that are trained.
@@ -94,13 +110,15 @@ public final class Trainer {
     let base = trainedBase.mapValues { $0.tracked() }
     var now = Moment(mode: .training, seed: seed, step: step)
     // `prepare` is differentiated once per step: its results are leaves of the passes, which add their gradients up.
-    let made = adapter.parameterization.projection.prepare(stored, now)
+    let projection = adapter.parameterization.projection
+    let made = projection.prepare(stored, now, adapter.frozenBases(now))
     let leaves = Tensors(made.values.mapValues { $0.hasHistory ? $0.tracked() : $0 })
     let attachment = Attachment(adapter, prepared: leaves, now)
+    let energies = wantsEnergies ? PairEnergies(passes: micro.count, tokens: micro.reduce(0) { $0 + $1.tokenCount }) : nil
     var loss = 0.0
     for (index, batch) in micro.enumerated() {
       now.microBatch = index
-      let pass = Pass(now: now, rows: batch.rows, sites: adapter.sites)
+      let pass = Pass(now: now, rows: batch.rows, sites: adapter.sites, observer: energies)
       let run = ModelRun(pass: pass, attachment: attachment, trained: base)
       let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
       loss += part.item
@@ -109,6 +127,14 @@ public final class Trainer {
       let share = Double(batch.labelCount) / Double(labels)
       let objective = pass.penalties.reduce(part) { $0 + $1 * share }
       if objective.hasHistory { objective.backward() }
+    }
+    if let penalty = projection.penalty(leaves, now) {
+      loss += penalty.item
+      guard loss.isFinite else {
+        throw TrainingError(
+          step: step + 1, message: "the method's own term of the loss is \(shown(penalty.item)); \(suspicion())")
+      }
+      if penalty.hasHistory { penalty.backward() }
     }
     // In the order of names: sums of floats, and with them resumed runs, depend on it.
     let outputs = made.values.sorted { $0.key.description < $1.key.description }
@@ -120,16 +146,16 @@ public final class Trainer {
     let gradients =
       trainableKeys.map { stored[$0].gradient ?? .zeros(stored[$0].shape) }
       + baseNames.map { base[$0]?.gradient ?? .zeros(base[$0]?.shape ?? []) }
-    let norm = try clip(gradients)
+    let (norm, factor) = try clip(gradients)
     let rate = peakRate * schedule.factor(at: step)
-    state.step(parameters, gradients, learningRate: rate)
+    state.step(parameters, gradients, StepEvidence(learningRate: rate, energies: energies?.energies(scaledBy: factor) ?? [:]))
     step += 1
     return StepReport(
       step: step, loss: loss, learningRate: rate, gradientNorm: norm, tokens: micro.reduce(0) { $0 + $1.tokenCount })
   }
 
   /// Scales gradients whose joint norm exceeds the limit; names the first that is not finite.
-  private func clip(_ gradients: [Tensor]) throws(TrainingError) -> Double {
+  private func clip(_ gradients: [Tensor]) throws(TrainingError) -> (norm: Double, factor: Double) {
     var total = 0.0
     for (parameter, gradient) in zip(parameters, gradients) {
       let squares = gradient.sumOfSquares
@@ -139,10 +165,10 @@ public final class Trainer {
       total += squares
     }
     let norm = total.squareRoot()
-    if let clipNorm, norm > clipNorm {
-      for gradient in gradients { gradient.scaleInPlace(by: clipNorm / (norm + 1e-6)) }
-    }
-    return norm
+    guard let clipNorm, norm > clipNorm else { return (norm, 1) }
+    let factor = clipNorm / (norm + 1e-6)
+    for gradient in gradients { gradient.scaleInPlace(by: factor) }
+    return (norm, factor)
   }
 
   /// Mean loss per learned token of `examples` under the parameters as they are; one that is not finite is an error.
@@ -156,16 +182,17 @@ public final class Trainer {
   }
 
   /// Puts the trainer where a checkpoint left off. Refuses what does not fit.
-  func restore(step: Int, parameters saved: [String: Tensor], optimizer: [String: Tensor], counters: [String: Int])
-    throws(Refusal)
-  {
+  func restore(
+    step: Int, parameters saved: [String: Tensor], optimizer: [String: Tensor], bytes: [String: [UInt8]],
+    counters: [String: Int]
+  ) throws(Refusal) {
     for parameter in parameters {
       guard let value = saved[parameter.name], value.shape == parameter.value.shape else {
         throw Refusal("the checkpoint has no \(parameter.name) of shape \(parameter.value.shape)")
       }
       parameter.value.overwrite(from: 0, with: value.converted(to: parameter.value.scalar))
     }
-    try state.restore(optimizer, counters)
+    try state.restore(optimizer, bytes, counters)
     self.step = step
   }
 }

@@ -70,7 +70,7 @@ struct ExportTests {
     let report = try LoRAExport.write(adapter, of: model, rank: 2, to: scratch["out"])
     let read = try AdapterReader.read(scratch["out"], for: model, registry: registry).adapter
     let zero = Tensor.zeros([site.outputs, site.inputs], .float64)
-    let (whole, part) = (try adapter.change(at: site).dense(like: zero), try read.change(at: site).dense(like: zero))
+    let (whole, part) = (try adapter.change(at: site).dense(on: zero), try read.change(at: site).dense(on: zero))
     let singular = try LinearAlgebra.svd(whole).s.map { $0 * $0 }
     let best = (singular.dropFirst(2).reduce(0, +) / singular.reduce(0, +)).squareRoot()
     #expect(abs(report.sites[0].error - best) < 1e-6)

@@ -27,7 +27,7 @@ struct MergingTests {
     #expect(largestDifference(base, adapted) > 0.05)
     #expect(largestDifference(logits(merged), adapted) < 2e-5)
     #expect(report.sites.map(\.path) == sites.map(\.id.path))
-    let dense = try adapter.change(at: sites[0]).dense(like: model.base(sites[0].id).weight(as: .float64))
+    let dense = try adapter.change(at: sites[0]).dense(on: model.base(sites[0].id).weight(as: .float64))
     #expect(abs(report.sites[0].largestChange - dense.largestMagnitude) < 1e-6)
     // All else is the base's, byte for byte.
     let touched = Set(sites.map { $0.id.path + ".weight" })

@@ -109,7 +109,9 @@ func drawn(
     }
     return tensors
   }
-  return try Adapter(assembly, sites: sites, layout: layout, tensors: values(seed), offset: offset ? values(seed + 1) : nil)
+  return try Adapter(
+    assembly, sites: sites, layout: layout, tensors: values(seed), offset: offset ? values(seed + 1) : nil,
+    on: Bases(weights: [:]))
 }
 
 /// A LoRA of any shape, without a registry.
@@ -124,7 +126,8 @@ func lowRank(_ projection: LowRank, on sites: [Site], offset: Bool = false) thro
     }
     return tensors
   }
-  return try Adapter(assembly, sites: sites, layout: layout, tensors: values(7), offset: offset ? values(8) : nil)
+  return try Adapter(
+    assembly, sites: sites, layout: layout, tensors: values(7), offset: offset ? values(8) : nil, on: Bases(weights: [:]))
 }
 
 extension LanguageModel {

@@ -250,7 +250,7 @@ struct WriterTests {
   func full() throws {
     let model = try scratch.model("llama")
     let entry = try registry.entry(named: "full")
-    let adapter = try Adapter(registry.assemble(entry), sites: [], layout: [], tensors: Tensors())
+    let adapter = try Adapter(registry.assemble(entry), sites: [], layout: [], tensors: Tensors(), on: Bases(weights: [:]))
     #expect(
       message(scratch) { try AdapterWriter.write(adapter, entry: entry, registry: registry, model: model, to: scratch["out"]) }
         == "method full has no adapter to write; write the model instead")

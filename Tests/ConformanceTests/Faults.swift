@@ -1,3 +1,4 @@
+import Blocks
 import Engine
 import PEFTKernel
 import Registry
@@ -58,7 +59,7 @@ struct FaultyPair: Projection {
     }
   }
 
-  func prepare(_ stored: Tensors, _ now: Moment) -> Tensors {
+  func prepare(_ stored: Tensors, _ now: Moment, _ bases: Bases) -> Tensors {
     if fault == .frozen, now.mode == .training {
       for (key, tensor) in stored.values where key.name == "c" {
         tensor.withUnsafeMutableBytes { $0.storeBytes(of: Float(1.5), as: Float.self) }
@@ -67,7 +68,7 @@ struct FaultyPair: Projection {
     return stored
   }
 
-  func change(at site: Site, _ t: Tensors) throws(Refusal) -> WeightChange {
+  func change(at site: Site, _ t: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     var bias: Tensor? = t["bias", site.id]
     if fault == .merge { bias = nil }
     return WeightChange(chains: [[factor(t["b", site.id], scale), factor(t["c", site.id]), factor(t["a", site.id])]], bias: bias)
@@ -157,7 +158,7 @@ extension Fault {
       """
     let registry = try MethodRegistry(
       plugins: [
-        AdamW.plugin, Plugin("faulty", projections: [projection], inits: [start], goldens: [reader]),
+        BuildingBlocks.plugin, Plugin("faulty", projections: [projection], inits: [start], goldens: [reader]),
       ], entries: [EntrySource(file: "faulty.yaml", text: text)])
     return MethodConformance(
       registry: registry, entry: "faulty",

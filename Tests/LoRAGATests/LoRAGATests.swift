@@ -145,7 +145,7 @@ struct GradientVectorsTests {
     let down = Tensor.joinedRows([adapter.tensors["lora_A.weight", site.id], offset["lora_A.weight", site.id]])
     let exported = base.matrix + up.multiplied(by: down) * projection.scale(at: site)
     #expect(try (x.multiplied(byTransposeOf: exported) - output()).largestMagnitude < 1e-5)
-    let merged = base.matrix + (try adapter.change(at: site).dense(like: base.matrix))
+    let merged = base.matrix + (try adapter.change(at: site).dense(on: base.matrix))
     #expect((merged - exported).largestMagnitude < 1e-6)
   }
 
@@ -161,7 +161,8 @@ struct GradientVectorsTests {
       projection: projection, initialization: try strategy(), trainable: TrainableSubset(roles: ["factor-a", "factor-b"]))
     let layout = try Adapter.layout(method, over: [site])
     #expect(layout.reduce(0) { $0 + $1.count } == 3 * (12 + 10))
-    return try Adapter(method, sites: [site], layout: layout, tensors: start.tensors, offset: start.offset)
+    return try Adapter(
+      method, sites: [site], layout: layout, tensors: start.tensors, offset: start.offset, on: Bases(weights: [:]))
   }
 
   /// A quadratic task, W → W*, by plain gradient descent: the start on the gradient is ahead of the start on noise.
@@ -169,16 +170,18 @@ struct GradientVectorsTests {
     var random = Philox(key: 21)
     let low = random.normal([12, 3], deviation: 1, .float64).multiplied(by: random.normal([3, 10], deviation: 1, .float64))
     let gradient = low * -1  // of ½‖W + ΔW − (W + low)‖² at ΔW = 0
+    let base = TensorMap(matrix: .zeros([12, 10], .float64))
     func loss(_ start: Start) throws -> Double {
       var tensors = Tensors(start.tensors.values.mapValues { $0.converted(to: .float64) })
       var taken = Tensor.zeros([12, 10], .float64)
-      if let offset = start.offset { taken = try projection.change(at: site, offset).dense(like: taken) }
+      if let offset = start.offset { taken = try projection.change(at: site, offset, on: base).dense(on: taken) }
       var error = taken
       for _ in 0..<20 {
         let tracked = Tensors(tensors.values.mapValues { $0.tracked() })
-        let change = try projection.change(at: site, tracked)
+        let change = try projection.change(at: site, tracked, on: base)
         let x = Tensor.identity(10, .float64)
-        let output = change.added(to: .zeros([10, 12], .float64), x)
+        let pass = Pass(now: Moment(), rows: RowLayout(lengths: [10]), sites: [site])
+        let output = change.output(SiteCall(site: site, input: x, base: base, pass: pass))
         error = output.detached.transposed - taken - low
         Tensor.backward([(output, error.transposed)])
         for (key, value) in tracked.values {

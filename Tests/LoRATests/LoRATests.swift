@@ -24,13 +24,14 @@ struct LoRAStartTests {
     let layout = try Adapter.layout(method, over: sites)
     let evidence = Evidence(weight: { _ in .zeros([1, 1]) })
     let start = try method.initialization.start(layout, sites, projection, evidence, Moment(seed: seed))
-    return try Adapter(method, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
+    return try Adapter(
+      method, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset, on: Bases(weights: [:]))
   }
 
   @Test(arguments: ["kaiming", "gaussian"]) func stepZeroIsTheBaseExactly(_ name: String) throws {
     let adapter = try start(.string(name), LowRank(rank: 6, alpha: 12))
     for site in sites {
-      let change = try adapter.change(at: site).dense(like: .zeros([site.outputs, site.inputs]))
+      let change = try adapter.change(at: site).dense(on: .zeros([site.outputs, site.inputs]))
       #expect(change.largestMagnitude == 0)
       #expect(adapter.tensors["lora_A.weight", site.id].largestMagnitude > 0)
     }
@@ -40,7 +41,7 @@ struct LoRAStartTests {
   @Test func orthogonalFactorsCancel() throws {
     let adapter = try start(.string("orthogonal"), LowRank(rank: 6, alpha: 6))
     for site in sites {
-      let change = try adapter.change(at: site).dense(like: .zeros([site.outputs, site.inputs]))
+      let change = try adapter.change(at: site).dense(on: .zeros([site.outputs, site.inputs]))
       #expect(change.sumOfSquares.squareRoot() < 1e-6)
       #expect(adapter.tensors["lora_A.weight", site.id].sumOfSquares > 0.1)
       #expect(adapter.tensors["lora_B.weight", site.id].sumOfSquares > 0.1)

@@ -112,8 +112,8 @@ struct LowRankTests {
   @Test func mergedWeightActsAsTheBranch() throws {
     let projection = LowRank(rank: 3, alpha: 6, hasBias: true)
     let problem = try Problem(projection, site)
-    let change = try projection.change(at: site, problem.tensors)
-    let delta = change.dense(like: problem.weight)
+    let change = try projection.change(at: site, problem.tensors, on: TensorMap(matrix: problem.weight))
+    let delta = change.dense(on: problem.weight)
     let merged = problem.x.linear(problem.weight + delta, bias: change.bias)
     #expect((merged - problem.output(projection, site, problem.x, problem.tensors)).largestMagnitude < 1e-12)
     let spectrum = try LinearAlgebra.svd(delta).s

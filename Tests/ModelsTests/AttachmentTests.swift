@@ -11,7 +11,7 @@ private struct Shift: Projection {
     sites.map { TensorSpec(TensorKey("shift", $0.id), [$0.outputs], .bias, fill: .normal(deviation: 0.2)) }
   }
 
-  func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange {
+  func change(at site: Site, _ prepared: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     if looksAtText { throw Refusal("depends on the input") }
     return WeightChange(bias: prepared["shift", site.id])
   }
@@ -30,7 +30,7 @@ private struct Shift: Projection {
       projection: Shift(looksAtText: looksAtText), initialization: FillStart(), trainable: TrainableSubset(roles: ["bias"]))
     let layout = try Adapter.layout(method, over: model.sites)
     let values = layout.filled(Moment(seed: 1))
-    let adapter = try Adapter(method, sites: model.sites, layout: layout, tensors: values)
+    let adapter = try Adapter(method, sites: model.sites, layout: layout, tensors: values, on: Bases { model.base($0) })
     return PEFTKernel.Attachment(adapter, stored: leaves ? Tensors(values.values.mapValues { $0.tracked() }) : values, Moment())
   }
 
@@ -69,7 +69,8 @@ private struct Shift: Projection {
     func peak(adapting layer: Int) throws -> Int {
       let sites = model.sites.filter { $0.layer == layer }
       let layout = try Adapter.layout(method, over: sites)
-      let adapter = try Adapter(method, sites: sites, layout: layout, tensors: layout.filled(Moment(seed: 1)))
+      let adapter = try Adapter(
+        method, sites: sites, layout: layout, tensors: layout.filled(Moment(seed: 1)), on: Bases { model.base($0) })
       let leaves = Tensors(adapter.tensors.values.mapValues { $0.tracked() })
       let pass = Pass(now: Moment(), rows: RowLayout(lengths: [256]), sites: sites)
       let run = ModelRun(pass: pass, attachment: PEFTKernel.Attachment(adapter, stored: leaves, Moment()))

@@ -11,7 +11,7 @@ private struct Whole: Projection {
     sites.map { TensorSpec(TensorKey("w", $0.id), [extent, extent], .core) }
   }
 
-  func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange {
+  func change(at site: Site, _ prepared: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     if dependsOnInput { throw Refusal("it depends on the input") }
     return WeightChange(bias: prepared["w", site.id].slice(rows: 0..<1).reshaped([extent]))
   }
@@ -24,7 +24,8 @@ private struct Whole: Projection {
   private func adapter(_ projection: Whole, _ tensors: Tensors, offset: Tensors? = nil) throws(Refusal) -> Adapter {
     let method = Assembly(projection: projection, initialization: FillStart(), trainable: TrainableSubset(roles: ["core"]))
     return try Adapter(
-      method, sites: [site], layout: try Adapter.layout(method, over: [site]), tensors: tensors, offset: offset)
+      method, sites: [site], layout: try Adapter.layout(method, over: [site]), tensors: tensors, offset: offset,
+      on: Bases(weights: [:]))
   }
 
   private func reason(_ body: () throws(Refusal) -> Adapter) -> String {

@@ -37,7 +37,7 @@ private struct Problem {
   /// The sites in a chain with tanh between them; the routings on the way go to `seen`.
   func output(_ now: Moment = Moment(), with changed: Tensors? = nil, _ seen: (Routing) -> Void = { _ in }) -> (Tensor, Pass) {
     let pass = Pass(now: now, rows: rows, sites: sites, flags: flags)
-    let prepared = method.prepare(changed ?? tensors, now)
+    let prepared = method.prepare(changed ?? tensors, now, Bases(weights: [:]))
     var value = x
     for (i, site) in sites.enumerated() {
       if i > 0 { value = value.tanh }
@@ -114,11 +114,14 @@ private func distance(_ a: Tensor, _ b: Tensor) -> Double { (a.detached - b.deta
     // That one core merges.
     var merged = single.x
     for (i, site) in sites.enumerated() {
-      let change = try single.method.change(at: site, single.tensors).dense(like: single.weights[i])
+      let change = try single.method.change(at: site, single.tensors, on: TensorMap(matrix: single.weights[i])).dense(
+        on: single.weights[i])
       merged = (i > 0 ? merged.tanh : merged).linear(single.weights[i] + change)
     }
     #expect(distance(merged, single.output().0) < 1e-13)
-    #expect(throws: Refusal.self) { try problem.method.change(at: sites[0], problem.tensors) }
+    #expect(throws: Refusal.self) {
+      try problem.method.change(at: sites[0], problem.tensors, on: TensorMap(matrix: problem.weights[0]))
+    }
   }
 
   @Test func orderOfAtomsIsImmaterial() throws {

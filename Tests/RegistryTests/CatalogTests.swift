@@ -8,10 +8,9 @@ import Testing
   /// The manifest's list, one line a method: its name and its entries.
   func manifest() throws -> [(method: String, entries: [String])] {
     let text = try TextFile.read(Folder.join(root, "Package.swift"))
-    let start = try #require(text.range(of: "let methods: KeyValuePairs = [\n"))
-    let rest = text[start.upperBound...]
-    let end = try #require(rest.range(of: "\n]"))
-    return rest[..<end.lowerBound].split(separator: "\n").map { line in
+    let lines = text.split(separator: "\n")
+    let start = try #require(lines.firstIndex(of: "let methods: KeyValuePairs = ["))
+    return lines[(start + 1)...].prefix { $0 != "]" }.map { line in
       let words = line.split(separator: "\"").enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
       return (words[0], Array(words.dropFirst()))
     }
@@ -23,7 +22,7 @@ import Testing
     #expect(try Folder.names(in: Folder.join(root, "Plugins")).filter { !$0.hasPrefix(".") } == methods)
     let catalog = try TextFile.read(Folder.join(root, "Sources/Catalog/Catalog.swift"))
     let imports = catalog.split(separator: "\n").filter { $0.hasPrefix("import ") }.map { String($0.dropFirst(7)) }
-    #expect(imports.filter { !["PEFTKernel", "Registry", "Training"].contains($0) } == methods)
+    #expect(imports.filter { !["Blocks", "PEFTKernel", "Registry"].contains($0) } == methods)
     for method in methods { #expect(catalog.contains("\(method)Method.plugin")) }
   }
 

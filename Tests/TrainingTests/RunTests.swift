@@ -1,3 +1,4 @@
+import Blocks
 import Catalog
 import Engine
 import Files
@@ -199,7 +200,7 @@ import Testing
     let sites = model.sites.filter { $0.use == "attention.query" }
     let method = try registry.assemble(entry)
     func trained(_ size: Int, _ accumulation: Int, packedLength: Int? = nil) throws -> ([Double], [Double]) {
-      let adapter = try EvidenceStage.start(method, sites: sites, on: model, examples: examples, seed: 1)
+      let adapter = try EvidenceStage(method, sites: sites, on: model, examples: examples, seed: 1).start()
       let plan = BatchPlan(
         examples, batchSize: size, accumulation: accumulation, packedLength: packedLength, shuffles: false)
       let trainer = try Trainer(

@@ -76,7 +76,7 @@ private func factors(_ prepared: Tensors) -> [Double] {
     var random = Philox(key: 3)
     let u = random.normal([31], deviation: 1, .float64).tracked()
     tensors["unilora_theta_d"] = u
-    let prepared = projection.prepare(tensors, Moment())
+    let prepared = projection.prepare(tensors, Moment(), Bases(weights: [:]))
     let (images, square) = (factors(prepared), u.sumOfSquares)
     #expect(abs(images.reduce(0) { $0 + $1 * $1 } - square) < 1e-12 * square)
     var product = 0.0
@@ -96,11 +96,13 @@ private func factors(_ prepared: Tensors) -> [Double] {
     let projection = OneVector(rank: 3, length: 31)
     var tensors = try start(projection).tensors
     let counts = Assignment.counts(index(tensors), length: 31)
-    let before = factors(projection.prepare(tensors, Moment()))
+    let before = factors(projection.prepare(tensors, Moment(), Bases(weights: [:])))
     var moved = tensors["unilora_theta_d"].values
     moved[4] += 0.5
     tensors["unilora_theta_d"] = Tensor(moved, .float64)
-    let steps = zip(factors(projection.prepare(tensors, Moment())), before).map { $0 - $1 }.filter { $0 != 0 }
+    let steps = zip(factors(projection.prepare(tensors, Moment(), Bases(weights: [:]))), before).map { $0 - $1 }.filter {
+      $0 != 0
+    }
     #expect(steps.count == counts[4])
     #expect(steps.allSatisfy { abs($0 - 0.5 / Double(counts[4]).squareRoot()) < 1e-14 })
   }
@@ -116,7 +118,7 @@ private func factors(_ prepared: Tensors) -> [Double] {
     func loss(_ theta: Tensor) -> Tensor {
       var point = tensors
       point["unilora_theta_d"] = theta
-      let prepared = projection.prepare(point, Moment())
+      let prepared = projection.prepare(point, Moment(), Bases(weights: [:]))
       let pass = Pass(now: Moment(), rows: RowLayout(lengths: [4]), sites: sites)
       func output(_ i: Int, _ x: Tensor) -> Tensor {
         projection.output(SiteCall(site: sites[i], input: x, base: TensorMap(matrix: weights[i]), pass: pass), prepared)
@@ -146,10 +148,11 @@ private func factors(_ prepared: Tensors) -> [Double] {
     let layout = try Adapter.layout(assembly, over: sites)
     let evidence = Evidence { _ in Tensor.zeros([1]) }
     let start = try assembly.initialization.start(layout, sites, assembly.projection, evidence, Moment(seed: 1))
-    let adapter = try Adapter(assembly, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset)
+    let adapter = try Adapter(
+      assembly, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset, on: Bases(weights: [:]))
     for site in sites {
       let like = Tensor.zeros([site.outputs, site.inputs])
-      #expect(try adapter.change(at: site).dense(like: like).largestMagnitude < 1e-9)
+      #expect(try adapter.change(at: site).dense(on: like).largestMagnitude < 1e-9)
     }
     #expect(NearStart().startLaw == .near)
     #expect(adapter.trainable.map(\.count) == [31])

@@ -34,9 +34,6 @@ public struct AdamW: UpdateRule {
     return AdamW(
       beta1: betas[0], beta2: betas[1], eps: options.double("eps"), weightDecay: options.double("weight_decay"))
   }
-
-  /// What the training room itself contributes to the registry.
-  public static let plugin = Plugin("adamw", optimizers: [definition])
 }
 
 private final class AdamWState: UpdateState {
@@ -51,13 +48,13 @@ private final class AdamWState: UpdateState {
     moments = parameters.map { (.zeros($0.value.shape, $0.value.scalar), .zeros($0.value.shape, $0.value.scalar)) }
   }
 
-  func step(_ parameters: [Parameter], _ gradients: [Tensor], learningRate: Double) {
+  func step(_ parameters: [Parameter], _ gradients: [Tensor], _ evidence: StepEvidence) {
     count += 1
     for (i, parameter) in parameters.enumerated() {
       parameter.value.adamW(
         gradient: gradients[i], m: moments[i].m, v: moments[i].v,
         AdamWStep(
-          learningRate: learningRate, beta1: rule.beta1, beta2: rule.beta2, eps: rule.eps,
+          learningRate: evidence.learningRate, beta1: rule.beta1, beta2: rule.beta2, eps: rule.eps,
           weightDecay: parameter.decays ? rule.weightDecay : 0, count: count))
     }
   }
@@ -73,7 +70,7 @@ private final class AdamWState: UpdateState {
 
   var counters: [String: Int] { ["count": count] }
 
-  func restore(_ tensors: [String: Tensor], _ counters: [String: Int]) throws(Refusal) {
+  func restore(_ tensors: [String: Tensor], _ bytes: [String: [UInt8]], _ counters: [String: Int]) throws(Refusal) {
     guard let count = counters["count"] else { throw Refusal("the optimizer's state has no step count") }
     for (name, moment) in zip(names, moments) {
       for (prefix, target) in [("m.", moment.m), ("v.", moment.v)] {
