@@ -8,5 +8,5 @@ public enum BuildingBlocks {
     inits: [
       GradientTarget.definition, FirstStepTarget.definition, PrincipalTarget.definition, QuantizationErrorTarget.definition,
     ],
-    optimizers: [AdamW.definition])
+    optimizers: [AdamW.definition], goldens: [QuantizationGolden.reader])
 }

@@ -48,13 +48,12 @@ public struct ExchangeCodes: Sendable {
   public var codes: GridCodes {
     let groups = columns / groupSize
     let shift: UInt8 = version == .one ? 1 : 0
-    // Version one cannot tell the zeros 0 and 2^b apart; its readers add 1 without a limit, which reaches 256 for no b but 8.
     let stored = BitStream.unpacked(zeros.map { UInt32(bitPattern: $0) }, rows: groups, count: rows, bits: bits)
     return GridCodes(
       rows: rows, columns: columns, bits: bits, groupSize: groupSize,
       packed: FrozenBytes(transposed(weight, rows: columns * bits / 32)),
       scales: FrozenBytes(transposed(scales, rows: groups)),
-      zeros: FrozenBytes(transposed(stored.map { $0 &+ shift }, rows: groups)))
+      zeros: FrozenBytes(transposed(stored.map { ($0 &+ shift) & UInt8(1 << bits - 1) }, rows: groups)))
   }
 }
 

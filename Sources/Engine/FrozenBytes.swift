@@ -10,10 +10,27 @@ public struct FrozenBytes: Sendable {
       byteCount: bytes.count, owner: owner)
   }
 
+  /// A copy, aligned for any number.
+  public init(copying bytes: UnsafeRawBufferPointer) {
+    let copy = Copy(bytes)
+    self.init(borrowing: UnsafeRawBufferPointer(copy.bytes), owner: copy)
+  }
+
   /// A copy of the values as they lie in memory.
   public init<Value: BitwiseCopyable>(_ values: [Value]) {
-    storage = Storage(byteCount: values.count * MemoryLayout<Value>.stride)
-    values.withUnsafeBytes { if let source = $0.baseAddress { storage.address.copyMemory(from: source, byteCount: $0.count) } }
+    self = values.withUnsafeBytes { FrozenBytes(copying: $0) }
+  }
+
+  /// Memory of its own, apart from the pool's: it stays as long as the model does.
+  private final class Copy {
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init(_ source: UnsafeRawBufferPointer) {
+      bytes = .allocate(byteCount: source.count, alignment: 64)
+      bytes.copyMemory(from: source)
+    }
+
+    deinit { bytes.deallocate() }
   }
 
   public var count: Int { storage.byteCount }

@@ -35,11 +35,17 @@ public struct FrozenMatrix: Sendable {
     borrowing bytes: UnsafeRawBufferPointer, type: WeightType, rows: Int, columns: Int, isTransposed: Bool = false,
     owner: AnyObject
   ) {
+    self.init(
+      FrozenBytes(borrowing: bytes, owner: owner), type: type, rows: rows, columns: columns, isTransposed: isTransposed)
+  }
+
+  /// The same of bytes that are kept already.
+  public init(_ bytes: FrozenBytes, type: WeightType, rows: Int, columns: Int, isTransposed: Bool = false) {
     precondition(bytes.count == rows * columns * type.byteCount, "\(bytes.count) bytes for a [\(rows), \(columns)] matrix")
     self.rows = rows
     self.columns = columns
     self.isTransposed = isTransposed
-    content = .numbers(type, FrozenBytes(borrowing: bytes, owner: owner).storage)
+    content = .numbers(type, bytes.storage)
   }
 
   /// The values of a tensor `[rows, columns]`, or of the transpose of that, shared with it.

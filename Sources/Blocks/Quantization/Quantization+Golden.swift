@@ -9,6 +9,27 @@ struct QuantizationGolden {
   private let quantizer: any Quantizer
   private let quantized: QuantizedWeight
 
+  static let reader = GoldenReader(
+    reads: { $0.isOf("quantization") }, compute: { (file) throws(Refusal) in try computation(file) })
+
+  /// What is computed: all that the file states beside the problem itself.
+  private static func computation(_ file: GoldenFile) throws(Refusal) -> GoldenComputation {
+    let golden = try QuantizationGolden(file)
+    let given: Set = ["weight", "x", "dy", "given.gram"]
+    let names = (file.tensors.names + file.integers.names).filter { !given.contains($0) }
+    return GoldenComputation(
+      entry: "quantization", results: Dictionary(uniqueKeysWithValues: names.map { ($0, golden.compute($0)) }))
+  }
+
+  private func compute(_ name: String) -> @Sendable () throws(Refusal) -> Tensor {
+    { () throws(Refusal) in
+      guard let result = try result(name) else { throw Refusal("a \(scheme) weight has none") }
+      return result
+    }
+  }
+
+  private var scheme: String { file.config["scheme"]?.text ?? "" }
+
   init(_ file: GoldenFile) throws(Refusal) {
     self.file = file
     weight = try file.tensor("weight")
@@ -39,11 +60,12 @@ struct QuantizationGolden {
   /// A result by its name in the file; nil for what is none.
   func result(_ name: String) throws(Refusal) -> Tensor? {
     switch (name, quantized.codes) {
-    case ("merged", _): return quantized.matrix.dense(as: .float64)
-    case ("y", _): return try file.tensor("x").linear(quantized.matrix)
+    // As in work: in single precision.
+    case ("merged", _): return quantized.matrix.dense(as: .float32)
+    case ("y", _): return try file.tensor("x").converted(to: .float32).linear(quantized.matrix)
     case ("dx", _):
-      let x = try file.tensor("x").tracked()
-      Tensor.backward([(x.linear(quantized.matrix), try file.tensor("dy"))])
+      let x = try file.tensor("x").converted(to: .float32).tracked()
+      Tensor.backward([(x.linear(quantized.matrix), try file.tensor("dy").converted(to: .float32))])
       return x.gradient
     case ("initial.quant_error", _): return quantized.error(of: weight)
     case ("initial.output_error", _): return outputError(quantized)
