@@ -10,14 +10,14 @@ let methods: KeyValuePairs = [
   "DoRA": [],
   "GaLore": [],
   "Hydra": [],
-  "LoRA": ["lora", "rslora"],
+  "LoRA": ["loftq", "lora", "mica", "olora", "rslora"],
   "LoRAGA": ["lora-ga"],
   "LoRAPlus": [],
   "LoRAPro": [],
   "LoRARITE": [],
-  "LoRASB": [],
+  "LoRASB": ["lora-sb", "lora-xs"],
   "Masked": [],
-  "PiSSA": [],
+  "PiSSA": ["pissa"],
   "QWHA": [],
   "QueryableLoRA": ["queryable-lora"],
   "SALT": [],
@@ -77,7 +77,8 @@ let package = Package(
     room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
       name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["Blocks", "PEFTKernel", "Registry"],
-      resources: entries.map { .embedInCode("methods/\($0).yaml") }, swiftSettings: settings),
+      resources: entries.map { .embedInCode("methods/\($0).yaml") } + [.embedInCode("docs/grid.md")],
+      swiftSettings: settings),
     room(
       "PEFTCLI",
       [
