@@ -34,15 +34,18 @@ public struct Alternation: Sendable {
     now = Moment(mode: .training, seed: seed)
   }
 
-  /// Codes of W; those of the quantizer alone where the method does not stand.
-  func quantized(_ weight: Tensor, at place: Site, gram: Tensor?, _ quantizer: any Quantizer) throws(Refusal) -> QuantizedWeight {
+  /// Codes of W, and what they leave of it together with the adapter; where the method does not stand, the quantizer's alone.
+  func quantized(
+    _ weight: Tensor, at place: Site, gram: Tensor?, _ quantizer: any Quantizer
+  ) throws(Refusal) -> (QuantizedWeight, left: Tensor) {
     var quantized = try quantizer.quantized(weight, gram: gram)
-    guard let site = sites[place.id] else { return quantized }
+    guard let site = sites[place.id] else { return (quantized, quantized.error(of: weight)) }
+    var taken = try change(weight, quantized, at: site, gram)
     for _ in 1..<rounds {
-      let taken = try change(weight, quantized, at: site, gram)
       quantized = try quantizer.quantized(weight - taken, gram: gram)
+      taken = try change(weight, quantized, at: site, gram)
     }
-    return quantized
+    return (quantized, quantized.error(of: weight) - taken.converted(to: .float64))
   }
 
   /// The change nearest to W − Q, in the metric of the method's own start where that is one of the quantization error.

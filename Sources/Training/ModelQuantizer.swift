@@ -18,7 +18,8 @@ public struct ModelQuantizer: Sendable {
     /// In the file, before and after.
     public var before: Int
     public var after: Int
-    /// ‖E·Xᵀ‖_F and ‖W·Xᵀ‖_F on the calibration inputs; ‖E‖_F and ‖W‖_F where there are none.
+    /// ‖E·Xᵀ‖_F and ‖W·Xᵀ‖_F on the calibration inputs; ‖E‖_F and ‖W‖_F where there are none. E is what the codes leave of W, and
+    /// where codes and adapter were found together, what both do.
     public var error: Double
     public var size: Double
   }
@@ -63,17 +64,17 @@ public struct ModelQuantizer: Sendable {
       let name = site.id.path + ".weight"
       let weight = model.base(site.id).weight(as: .float32)
       let gram = grams[site.id]
-      let quantized: QuantizedWeight
+      let (quantized, error): (QuantizedWeight, Tensor)
       do throws(Refusal) {
         if let alternation {
-          quantized = try alternation.quantized(weight, at: site, gram: gram, quantizer)
+          (quantized, error) = try alternation.quantized(weight, at: site, gram: gram, quantizer)
         } else {
           quantized = try quantizer.quantized(weight, gram: gram)
+          error = quantized.error(of: weight)
         }
       } catch {
         throw Refusal("\(site.id): \(error.reason)", remedy: error.remedy)
       }
-      let error = quantized.error(of: weight)
       let metric = gram.map { Metric.gram($0) } ?? .frobenius
       let report = SiteReport(
         site: site, before: parameters[name]?.byteCount ?? 0, after: quantized.codes.byteCount, error: metric.length(of: error),

@@ -143,6 +143,7 @@ struct QuantizeCommand: Subcommand {
     }
     let head = ["kind", "sites", "before", "after", "bits a weight", data == nil ? "‖E‖/‖W‖" : "‖E·Xᵀ‖/‖W·Xᵀ‖"]
     for line in Format.table([head] + rows, right: [1, 2, 3, 4, 5]) { console.print(line) }
+    if runFile != nil { console.print("\nE is what codes and adapter leave together.") }
     console.print("\nmodel: \(output)")
   }
 }
