@@ -16,19 +16,12 @@ struct QuantizationGolden {
   private static func computation(_ file: GoldenFile) throws(Refusal) -> GoldenComputation {
     let golden = try QuantizationGolden(file)
     let given: Set = ["weight", "x", "dy", "given.gram"]
-    let names = (file.tensors.names + file.integers.names).filter { !given.contains($0) }
-    return GoldenComputation(
-      entry: "quantization", results: Dictionary(uniqueKeysWithValues: names.map { ($0, golden.compute($0)) }))
-  }
-
-  private func compute(_ name: String) -> @Sendable () throws(Refusal) -> Tensor {
-    { () throws(Refusal) in
-      guard let result = try result(name) else { throw Refusal("a \(scheme) weight has none") }
-      return result
+    var results: [String: Tensor] = [:]
+    for name in file.tensors.names + file.integers.names where !given.contains(name) {
+      results[name] = try golden.result(name)
     }
+    return GoldenComputation(entry: "quantization", results: results)
   }
-
-  private var scheme: String { file.config["scheme"]?.text ?? "" }
 
   init(_ file: GoldenFile) throws(Refusal) {
     self.file = file
