@@ -36,6 +36,9 @@ public enum Merging {
     let reports = Reports()
     var copy = try ModelCopy(model, dtype: dtype)
     var notes: [String] = []
+    if model.quantization != nil {
+      notes.append("the base is quantized; the merged model is not: its weights are numbers again")
+    }
     let types = Dictionary(model.parameters.map { ($0.name, $0.type) }) { first, _ in first }
     for (site, change) in try adapter.changes(as: .float64) {
       let weight = site.id.path + ".weight"

@@ -14,6 +14,10 @@ struct ModelCopy {
   /// A head of its own for a model that shares the embedding table: its name, and its values [vocabulary, hidden].
   var ownHead: (name: String, shape: [Int], type: StoredType, make: () throws -> Tensor)?
 
+  /// Weights that are written in codes, by parameter name, and what config.json then says of them.
+  var codes: [String: WeightCodes] = [:]
+  var quantization: QuantizationConfig?
+
   init(_ model: any LanguageModel, dtype: StoredType?) throws(Refusal) {
     if let dtype, dtype.isInteger {
       throw Refusal("weights cannot be stored as \(dtype.rawValue)", remedy: "use F32, BF16 or F16")
@@ -27,7 +31,9 @@ struct ModelCopy {
       folder, existing: existing, owns: try Self.owns(model), inputs: inputs + [model.directory.path])
     // The writer's closures speak of files only; anything else they threw comes out here.
     let fault = Fault()
-    var tensors = try model.parameters.map { try tensor($0, fault) }
+    var tensors = try model.parameters.flatMap { parameter in
+      try codes[parameter.name].map { Self.parts(of: name(parameter.name), $0) } ?? [try tensor(parameter, fault)]
+    }
     if let head = ownHead {
       tensors.append(made(head.name, head.shape, dtype ?? head.type, fault, head.make))
     }
@@ -78,6 +84,36 @@ struct ModelCopy {
     }
   }
 
+  /// The tensors that hold codes in this project's layout.
+  private static func parts(of name: String, _ codes: WeightCodes) -> [SafetensorsWriter.Tensor] {
+    func part(_ ending: String, _ type: StoredType, _ shape: [Int], _ bytes: FrozenBytes) -> SafetensorsWriter.Tensor {
+      .init(name: "\(name).\(ending)", dtype: type, shape: shape) { (sink) throws(FileError) in
+        let result = bytes.withUnsafeBytes { raw in Result { () throws(FileError) in try sink(raw) } }
+        try result.get()
+      }
+    }
+    switch codes {
+    case .grid(let codes):
+      return [
+        part("codes", .u32, [codes.rows, GridCodes.words(codes.columns, codes.bits)], codes.packed),
+        part("scales", .f32, [codes.rows, codes.groups], codes.scales),
+        part("zeros", .u8, [codes.rows, codes.groups], codes.zeros),
+      ]
+    case .normalFloat(let codes):
+      let packed = part("packed", .u8, [codes.packed.count], codes.packed)
+      switch codes.peaks {
+      case .floats(let peaks): return [packed, part("absmax", .f32, [codes.blocks], peaks)]
+      case .nested(let nested):
+        return [
+          packed, part("absmax", .u8, [codes.blocks], nested.codes),
+          part("nested_absmax", .f32, [nested.peaks.count / 4], nested.peaks),
+          part("nested_offset", .f32, [1], FrozenBytes([nested.offset])),
+          part("nested_quant_map", .f32, [256], nested.map),
+        ]
+      }
+    }
+  }
+
   private func made(
     _ name: String, _ shape: [Int], _ type: StoredType, _ fault: Fault, _ make: @escaping () throws -> Tensor
   ) -> SafetensorsWriter.Tensor {
@@ -120,6 +156,9 @@ struct ModelCopy {
       }
     }
     if ownHead != nil { set("tie_word_embeddings", false) }
+    // What was coded is written in numbers, unless it is coded anew.
+    members.removeAll { $0.key == "quantization_config" }
+    if let quantization { set("quantization_config", quantization.json) }
     let written = dtype ?? (model.directory.tensorNames.isEmpty ? model.parameters.first?.type : nil)
     let names: [StoredType: String] = [.f32: "float32", .f16: "float16", .bf16: "bfloat16", .f64: "float64"]
     if let name = written.flatMap({ names[$0] }) {

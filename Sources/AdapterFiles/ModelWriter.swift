@@ -24,6 +24,17 @@ public enum ModelWriter {
     try copy.write(existing: existing, inputs: inputs, to: folder)
   }
 
+  /// Writes a model directory in which the weights of `codes` (by name) are held in few bits, as `config` says; all else is the base's.
+  public static func write(
+    _ model: any LanguageModel, codes: [String: WeightCodes], _ config: QuantizationConfig,
+    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], to folder: String
+  ) throws {
+    var copy = try ModelCopy(model, dtype: nil)
+    copy.codes = codes
+    copy.quantization = config
+    try copy.write(existing: existing, inputs: inputs, to: folder)
+  }
+
   /// Refuses a folder that ``write(_:replacing:dtype:existing:inputs:to:)`` would not replace.
   public static func check(
     _ folder: String, model: any LanguageModel, existing: AtomicDirectory.Existing, inputs: [String] = []

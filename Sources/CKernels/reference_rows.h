@@ -249,6 +249,27 @@ void FN(wavelet_join)(T *x, int accumulate, const T *low, const T *high, const T
 #undef HIGH
 #undef SLICES
 #undef WIDTH
+
+void FN(decode_grid)(T *y, const uint32_t *codes, const float *scales, const uint8_t *zeros, size_t bits, size_t group,
+                     size_t n) {
+  const size_t words = (n * bits + 31) / 32;
+  for (size_t i = 0; i < n; i++) {
+    const size_t word = i * bits / 32, shift = i * bits % 32;
+    const uint64_t next = word + 1 < words ? codes[word + 1] : 0;
+    const uint64_t q = (((next << 32) | codes[word]) >> shift) & ((1u << bits) - 1);
+    y[i] = ((T)q - (T)zeros[i / group]) * (T)scales[i / group];
+  }
+}
+
+void FN(decode_nibbles)(T *y, const uint8_t *codes, const float *book, const T *peaks, size_t first, size_t block,
+                        size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    const size_t k = first + i;
+    const uint8_t code = k % 2 == 0 ? codes[k / 2] >> 4 : codes[k / 2] & 15;
+    y[i] = (T)book[code] * peaks[k / block - first / block];
+  }
+}
+
 #undef ROWS
 #undef COLS
 #undef AT

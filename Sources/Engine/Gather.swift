@@ -54,11 +54,11 @@ extension Tensor {
 extension FrozenMatrix {
   /// Rows `indices` of a frozen table [N, D], widened: [indices.count, D].
   public func gatherRows(_ indices: [Int32], as scalar: ScalarType = .float32) -> Tensor {
-    guard !isTransposed else { return dense(as: scalar).gatherRows(indices) }
+    guard !hasColumnLines else { return dense(as: scalar).gatherRows(indices) }
     precondition(indices.allSatisfy { $0 >= 0 && $0 < rows }, "row index outside 0..<\(rows)")
     let y = Tensor(uninitialized: [indices.count, columns], scalar)
     for (t, index) in indices.enumerated() {
-      Convert.widen(address(line: Int(index)), type, into: y.view(t * columns, [columns]))
+      widen(lines: Int(index)..<Int(index) + 1, into: y.view(t * columns, [1, columns]))
     }
     return y
   }

@@ -124,7 +124,7 @@ extension FrozenMatrix {
   func multiply(_ x: Tensor, into y: Tensor) {
     let size = x.scalar.byteCount
     forEachTile(x.scalar) { lines, tile in
-      if isTransposed {
+      if hasColumnLines {
         // Stored [in, out]: a tile holds some inputs and all outputs, so tiles add up.
         BLAS.multiply(
           x.scalar, x.rows, rows, lines.count, .init(address: x.address(lines.lowerBound), stride: columns),
@@ -141,7 +141,7 @@ extension FrozenMatrix {
   func multiplyTransposed(_ dy: Tensor, into dx: Tensor, accumulate: Bool) {
     let size = dy.scalar.byteCount
     forEachTile(dy.scalar) { lines, tile in
-      if isTransposed {
+      if hasColumnLines {
         BLAS.multiply(
           dy.scalar, dy.rows, lines.count, rows, dy.operand, .init(address: tile, stride: rows, transposed: true),
           beta: accumulate ? 1 : 0, into: dx.address() + lines.lowerBound * size, stride: columns)

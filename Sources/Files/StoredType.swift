@@ -6,6 +6,7 @@ public enum StoredType: String, Sendable, CaseIterable {
   case bf16 = "BF16"
   case i64 = "I64"
   case i32 = "I32"
+  case u32 = "U32"
   case i16 = "I16"
   case i8 = "I8"
   case u8 = "U8"
@@ -15,7 +16,7 @@ public enum StoredType: String, Sendable, CaseIterable {
   public var size: Int {
     switch self {
     case .f64, .i64: 8
-    case .f32, .i32: 4
+    case .f32, .i32, .u32: 4
     case .f16, .bf16, .i16: 2
     case .i8, .u8, .bool: 1
     }
@@ -24,11 +25,11 @@ public enum StoredType: String, Sendable, CaseIterable {
   public var isInteger: Bool {
     switch self {
     case .f64, .f32, .f16, .bf16: false
-    case .i64, .i32, .i16, .i8, .u8, .bool: true
+    case .i64, .i32, .u32, .i16, .i8, .u8, .bool: true
     }
   }
 
-  /// The numbers in `bytes` as floats: exact from F32 and below, rounded from F64, I64 and I32. `bytes` need not be aligned.
+  /// The numbers in `bytes` as floats: exact from F32 and below, rounded from F64, I64, I32 and U32. `bytes` need not be aligned.
   public func floats(_ bytes: UnsafeRawBufferPointer) -> [Float] {
     switch self {
     case .f64: map(bytes) { (x: UInt64) in Float(Double(bitPattern: x)) }
@@ -37,6 +38,7 @@ public enum StoredType: String, Sendable, CaseIterable {
     case .bf16: map(bytes) { HalfFloat.float(bf16: $0) }
     case .i64: map(bytes) { (x: Int64) in Float(x) }
     case .i32: map(bytes) { (x: Int32) in Float(x) }
+    case .u32: map(bytes) { (x: UInt32) in Float(x) }
     case .i16: map(bytes) { (x: Int16) in Float(x) }
     case .i8: map(bytes) { (x: Int8) in Float(x) }
     case .u8: map(bytes) { (x: UInt8) in Float(x) }
@@ -50,6 +52,7 @@ public enum StoredType: String, Sendable, CaseIterable {
     case .f64: copy(bytes)
     case .i64: map(bytes) { (x: Int64) in Double(x) }
     case .i32: map(bytes) { (x: Int32) in Double(x) }
+    case .u32: map(bytes) { (x: UInt32) in Double(x) }
     default: floats(bytes).map(Double.init)
     }
   }
@@ -60,6 +63,7 @@ public enum StoredType: String, Sendable, CaseIterable {
     case .f64, .f32, .f16, .bf16: nil
     case .i64: map(bytes) { (x: Int64) in Int(x) }
     case .i32: map(bytes) { (x: Int32) in Int(x) }
+    case .u32: map(bytes) { (x: UInt32) in Int(x) }
     case .i16: map(bytes) { (x: Int16) in Int(x) }
     case .i8: map(bytes) { (x: Int8) in Int(x) }
     case .u8: map(bytes) { (x: UInt8) in Int(x) }

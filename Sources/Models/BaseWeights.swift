@@ -11,9 +11,19 @@ struct BaseWeights: Sendable {
   /// Reads what `plan` needs from the directory's weights; refuses tensors that are missing, unexpected, twice there, or
   /// of another shape or number type.
   init(_ plan: DecoderPlan, _ config: DecoderConfig, from directory: ModelDirectory) throws(FileError) {
-    let stored = try Self.storedNames(plan, config, directory)
+    let stored = try StoredNames(plan, config, directory)
     for tensor in plan.tensors {
-      guard let name = stored[tensor.name], let entry = directory.entry(name), let file = directory.shard(name) else { continue }
+      if let parts = stored.codes[tensor.name], let quantization = config.quantization {
+        let reader = CodeReader(quantization, directory, tensor, parts)
+        let codes = try reader.codes()
+        matrices[tensor.name] = FrozenMatrix(codes, isTransposed: tensor.isTransposed)
+        let type = directory.entry(stored.numbers[plan.embedding] ?? "")?.dtype ?? .f32
+        parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: type, codes: codes.byteCount))
+        continue
+      }
+      guard let name = stored.numbers[tensor.name], let entry = directory.entry(name), let file = directory.shard(name) else {
+        continue
+      }
       guard entry.shape == tensor.shape else {
         throw FileError(
           .badData, file.path, "tensor '\(name)' has shape \(entry.shape)", cause: "config.json calls for \(tensor.shape)")
@@ -35,6 +45,10 @@ struct BaseWeights: Sendable {
   ///
   /// Refuses a model that the machine's memory cannot hold.
   init(_ plan: DecoderPlan, _ config: DecoderConfig, seed: UInt64, file: String) throws(FileError) {
+    guard config.quantization == nil else {
+      throw FileError(
+        .badData, file, "quantization_config: fresh weights are not quantized", remedy: "take quantization_config out")
+    }
     let bytes = plan.tensors.reduce(0.0) { $0 + $1.shape.reduce(4.0) { $0 * Double($1) } }
     let memory = ProcessMemory.installed
     guard bytes < memory else {
@@ -69,59 +83,14 @@ struct BaseWeights: Sendable {
   /// A copy of the values, as stored.
   func values(_ name: String) -> Tensor { matrices[name]?.stored() ?? vector(name).copied() }
 
-  /// The name in the file of each tensor of the plan.
-  private static func storedNames(
-    _ plan: DecoderPlan, _ config: DecoderConfig, _ directory: ModelDirectory
-  ) throws(FileError) -> [String: String] {
-    let expected = Set(plan.tensors.map(\.name))
-    let head = plan.head.site.id.path + ".weight"
-    var found: [String: String] = [:]
-    var unexpected: [String] = []
-    for name in directory.tensorNames {
-      let full = name.hasPrefix(config.names.prefix) || name == head ? name : config.names.prefix + name
-      if !expected.contains(full) {
-        // A tied head that is stored all the same is the embedding table once more.
-        let isKnown = full == head || config.names.strays.contains { full.hasSuffix($0) }
-        if !isKnown { unexpected.append(name) }
-      } else if let other = found.updateValue(name, forKey: full) {
-        throw FileError(.badData, directory.path, "holds one tensor under two names, '\(other)' and '\(name)'")
-      }
-    }
-    let missing = plan.tensors.map(\.name).filter { found[$0] == nil }
-    if missing == [head] {
-      throw FileError(
-        .badData, directory.path, "the weights lack '\(head)'", cause: "config.json says tie_word_embeddings: false",
-        remedy: "set tie_word_embeddings to true if the head is the embedding table")
-    }
-    guard missing.isEmpty else {
-      throw FileError(
-        .badData, directory.path, "the weights lack \(listed(missing))",
-        cause: unexpected.isEmpty ? nil : "they hold the unexpected \(listed(unexpected))",
-        remedy: "check that config.json belongs to these weights")
-    }
-    guard unexpected.isEmpty else {
-      throw FileError(
-        .badData, directory.path, "the weights hold the unexpected \(listed(unexpected))",
-        cause: "a \(config.modelType) model has no such tensors", remedy: "check that config.json belongs to these weights")
-    }
-    return found
-  }
-
-  private static func listed(_ names: [String]) -> String {
-    let shown = names.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
-    return names.count > 4 ? "\(shown) and \(names.count - 4) more tensors" : shown
-  }
-
   private static func matrix(
     _ entry: TensorEntry, _ type: WeightType, _ file: SafetensorsFile, isTransposed: Bool
   ) throws(FileError) -> FrozenMatrix {
     let bytes = try file.bytes(of: entry.name)
     let (rows, columns) = isTransposed ? (entry.shape[1], entry.shape[0]) : (entry.shape[0], entry.shape[1])
     let isAligned = UInt(bitPattern: bytes.baseAddress) % UInt(type.byteCount) == 0
-    let copy = isAligned ? nil : AlignedCopy(bytes)
-    return FrozenMatrix(
-      borrowing: copy.map { UnsafeRawBufferPointer($0.bytes) } ?? bytes, type: type, rows: rows, columns: columns,
-      isTransposed: isTransposed, owner: copy ?? file.file)
+    let numbers = isAligned ? FrozenBytes(borrowing: bytes, owner: file.file) : FrozenBytes(copying: bytes)
+    return FrozenMatrix(numbers, type: type, rows: rows, columns: columns, isTransposed: isTransposed)
   }
 }
 
@@ -133,19 +102,7 @@ extension WeightType {
     case .f32: self = .float32
     case .f16: self = .float16
     case .bf16: self = .bfloat16
-    case .i64, .i32, .i16, .i8, .u8, .bool: return nil
+    case .i64, .i32, .u32, .i16, .i8, .u8, .bool: return nil
     }
   }
-}
-
-/// Bytes that stand in their file where products cannot read them.
-private final class AlignedCopy: Sendable {
-  nonisolated(unsafe) let bytes: UnsafeMutableRawBufferPointer
-
-  init(_ source: UnsafeRawBufferPointer) {
-    bytes = .allocate(byteCount: source.count, alignment: 64)
-    bytes.copyMemory(from: source)
-  }
-
-  deinit { bytes.deallocate() }
 }

@@ -5,10 +5,23 @@ import JSON
 struct ConfigReader {
   let file: String
   let config: JSON
+  /// The path of the object that is read, with a point at its end: what comes before a field's name in messages.
+  private let prefix: String
 
   init(_ directory: ModelDirectory) {
     file = Folder.join(directory.path, "config.json")
     config = directory.config
+    prefix = ""
+  }
+
+  /// Of an object within the config.
+  init(_ reader: ConfigReader, in name: String) throws(FileError) {
+    guard let object = reader.config[name], object.members != nil else {
+      throw reader.unfit(name, reader.config[name] ?? .null, "an object is wanted")
+    }
+    file = reader.file
+    config = object
+    prefix = reader.prefix + name + "."
   }
 
   /// The value of the first of `names` that is there; null is absent, as it is for those who write these files.
@@ -64,15 +77,15 @@ struct ConfigReader {
   }
 
   func unsupported(_ name: String, _ value: JSON, _ reason: String) -> FileError {
-    FileError(.badData, file, "\(name): \(value.brief) is not supported", cause: reason)
+    FileError(.badData, file, "\(prefix)\(name): \(value.brief) is not supported", cause: reason)
   }
 
   func unfit(_ name: String, _ value: JSON, _ wanted: String) -> FileError {
-    FileError(.badData, file, "\(name): \(value.brief) does not fit", cause: wanted)
+    FileError(.badData, file, "\(prefix)\(name): \(value.brief) does not fit", cause: wanted)
   }
 
   func missing(_ name: String, _ reason: String) -> FileError {
-    FileError(.badData, file, "\(name) is missing", cause: reason)
+    FileError(.badData, file, "\(prefix)\(name) is missing", cause: reason)
   }
 }
 

@@ -127,5 +127,8 @@ private struct ObservedMap: BaseMap, @unchecked Sendable {
   }
 
   func weight(as scalar: ScalarType) -> Tensor { base.weight(as: scalar) }
+  func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor { base.rows(range, as: scalar) }
   var bias: Tensor? { base.bias }
+  var isTransposed: Bool { base.isTransposed }
+  var isQuantized: Bool { base.isQuantized }
 }

@@ -63,7 +63,12 @@ struct Decoder: LanguageModel {
     self.directory = directory
     self.config = config
     self.weights = weights
-    sites = plan.maps.map(\.site)
+    sites = plan.maps.map { map in
+      let site = map.site
+      return Site(
+        id: site.id, kind: site.kind, use: site.use, outputs: site.outputs, inputs: site.inputs, layer: site.layer,
+        hasBias: site.hasBias, isQuantized: weights.matrix(map.weight).isQuantized)
+    }
     layers = plan.layers.map { layer in
       Layer(
         attentionNorm: norm(layer.attentionNorm), attention: layer.attention.map(map),

@@ -60,6 +60,8 @@ struct DecoderConfig: Sendable {
   var dropout = Dropout()
   /// Standard deviation of fresh weights.
   var initializerRange: Double
+  /// How weights are coded, where some are.
+  var quantization: QuantizationConfig?
 
   func scoreScale(layer: Int) -> Double {
     let width = scalesScores ? 1 / Double(headWidth).squareRoot() : 1
@@ -80,12 +82,12 @@ extension DecoderConfig {
     guard let family = Self.families.first(where: { $0.modelType == value.string }) else {
       throw reader.unsupported("model_type", value, supported)
     }
-    try reader.demandAbsent("quantization_config", "weights in F32, F16 and BF16 are")
     try reader.demand("is_encoder_decoder", false)
     try reader.demand("add_cross_attention", false)
     try Self.checkType(reader)
     try Self.checkLayerTypes(reader)
     self = try family.read(reader)
+    quantization = try QuantizationConfig(directory)
     guard heads % groups == 0 else {
       throw reader.unfit("num_key_value_heads", .int(groups), "it must divide the \(heads) attention heads")
     }

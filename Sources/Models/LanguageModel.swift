@@ -37,12 +37,20 @@ public struct BaseParameter: Sendable, Hashable {
   /// The name with the family's prefix (`model.`, `transformer.`), whether the file writes that or not.
   public var name: String
   public var shape: [Int]
+  /// Of its numbers; where they are coded, the type in which they are written out.
   public var type: StoredType
+  /// What it takes in its file.
+  public var byteCount: Int
+  /// Whether the file holds codes.
+  public var isQuantized: Bool
 
-  public init(name: String, shape: [Int], type: StoredType) {
+  /// `codes` is the bytes of the codes, where there are some.
+  public init(name: String, shape: [Int], type: StoredType, codes: Int? = nil) {
     self.name = name
     self.shape = shape
     self.type = type
+    byteCount = codes ?? shape.reduce(type.size, *)
+    isQuantized = codes != nil
   }
 }
 

@@ -19,7 +19,10 @@ struct RootCommand: ParsableCommand {
             GenerateCommand.self,
           ]),
         CommandGroup(
-          name: "Files", subcommands: [MergeCommand.self, ExportCommand.self, InspectCommand.self, ForwardCommand.self]),
+          name: "Files",
+          subcommands: [
+            MergeCommand.self, ExportCommand.self, QuantizeCommand.self, InspectCommand.self, ForwardCommand.self,
+          ]),
         CommandGroup(
           name: "Methods and machine",
           subcommands: [MethodsCommand.self, VerifyCommand.self, SchemaCommand.self, DoctorCommand.self]),

@@ -65,6 +65,7 @@ public struct FrozenMap: BaseMap {
   public func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor { matrix.dense(rows: range, as: scalar) }
 
   public var isTransposed: Bool { matrix.isTransposed }
+  public var isQuantized: Bool { matrix.isQuantized }
 }
 
 /// x·Wᵀ + b with W and b that may themselves be trained.

@@ -41,7 +41,7 @@ struct MemoryProbe {
     let parameters = session.model.parameters
     func count(_ shape: [Int]) -> Int { shape.reduce(1, *) }
     let isDrawn = session.file.fromScratch
-    let base = parameters.reduce(0) { $0 + count($1.shape) * (isDrawn ? 4 : $1.type.size) }
+    let base = parameters.reduce(0) { $0 + (isDrawn ? 4 * count($1.shape) : $1.byteCount) }
     let widened = isDrawn ? 0 : parameters.filter { $0.shape.count == 1 }.reduce(0) { $0 + count($1.shape) * 4 }
     let trainedBase = trainer.trainedBase.values.reduce(0) { $0 + $1.byteCount }
     let gradients = trainer.parameters.reduce(0) { $0 + $1.value.byteCount }

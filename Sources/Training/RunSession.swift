@@ -82,7 +82,10 @@ public struct RunSession: Sendable {
       parameterization = try Self.told(of: file, at: "method") { try registry.assemble(chosen) }
       sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.sites)
       let (axes, sites) = (parameterization, sites)
-      try Self.told(of: file, at: "method") { try Self.checkLayout(axes, sites) }
+      try Self.told(of: file, at: "method") {
+        try Trainer.check(axes.trainable, on: base)
+        try Self.checkLayout(axes, sites)
+      }
     }
     self.notes = notes
   }
@@ -128,9 +131,11 @@ public struct RunSession: Sendable {
 
   /// What the start looks at before the first step.
   func evidenceStage() throws -> EvidenceStage {
-    EvidenceStage(
+    let wants = parameterization.initialization.wants
+    let looksBack = wants.original || wants.inputs != nil
+    return EvidenceStage(
       parameterization, sites: sites, on: model, examples: training, seed: file.seed,
-      firstRate: file.optimizer.lr * schedule.factor(at: 0))
+      origin: looksBack ? try ModelLoader.origin(of: model) : nil, firstRate: file.optimizer.lr * schedule.factor(at: 0))
   }
 
   var schedule: Schedule {

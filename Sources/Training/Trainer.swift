@@ -61,6 +61,7 @@ public final class Trainer {
     self.clipNorm = clipNorm
     self.seed = seed
     let subset = adapter.parameterization.trainable
+    try Self.check(subset, on: model)
     baseNames = subset.base ? model.parameters.map(\.name) : []
     trainedBase = Dictionary(uniqueKeysWithValues: baseNames.map { ($0, model.parameter($0)) })
     let specs = adapter.trainable
@@ -89,6 +90,15 @@ public final class Trainer {
     self.parameters = parameters
     state = try optimizer.begin(parameters)
     wantsEnergies = optimizer.wantsEnergies
+  }
+
+  /// Refuses to train weights of the base that are no numbers.
+  static func check(_ subset: TrainableSubset, on model: any LanguageModel) throws(Refusal) {
+    let coded = model.parameters.filter(\.isQuantized)
+    guard subset.base, let first = coded.first else { return }
+    throw Refusal(
+      "the base's own weights cannot be trained: \(first.name)\(coded.count > 1 ? " and \(coded.count - 1) others are" : " is") "
+        + "quantized", remedy: "train an adapter on it, or the model it was made from")
   }
 
   /// What the optimizer remembers, in bytes.

@@ -36,7 +36,17 @@ import Testing
       "rope_scaling.rope_type: \"dynamic\" is not supported (supported: default, linear, llama3)"),
     Case(
       .llama, "\"use_cache\": true", "\"quantization_config\": {\"bits\": 4}",
-      "quantization_config: an object is not supported (weights in F32, F16 and BF16 are)"),
+      "quantization_config.quant_method is missing (supported: swift-peft, gptq, and weights in F32, F16 and BF16)"),
+    Case(
+      .llama, "\"use_cache\": true", "\"quantization_config\": {\"quant_method\": \"awq\"}",
+      "quantization_config.quant_method: \"awq\" is not supported "
+        + "(supported: swift-peft, gptq, and weights in F32, F16 and BF16)"),
+    Case(
+      .llama, "\"use_cache\": true", "\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 5}",
+      "quantization_config.bits: 5 does not fit (2, 3, 4 or 8 is wanted)"),
+    Case(
+      .llama, "\"use_cache\": true", "\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 4}",
+      "the weights hold no codes (config.json has a quantization_config); check that config.json belongs to these weights"),
     Case(
       .llama, "\"use_cache\": true", "\"layer_types\": [\"full_attention\", \"sliding_attention\"]",
       "layer_types: \"sliding_attention\" is not supported (only \"full_attention\" is)"),

@@ -113,6 +113,14 @@ void CK_FN(embed_grad_acc)(CK_T *dtable, const CK_T *dy, const int32_t *ids, siz
 // y[o] = W[o,:] . x for row_begin <= o < row_end; W is [rows, cols].
 void CK_FN(gemv)(CK_T *y, const CK_T *W, const CK_T *x, size_t row_begin, size_t row_end, size_t cols);
 
+// ---- codes.c: y[i] = (q_i - zeros[i / group]) scales[i / group] for one row of n codes of 2, 3, 4 or 8 bits, packed lowest bit
+// first into whole words; group divides n. No array may overlap another.
+void CK_FN(decode_grid)(CK_T *y, const uint32_t *codes, const float *scales, const uint8_t *zeros, size_t bits, size_t group,
+                        size_t n);
+// y[i] = book[c] peaks[(first + i) / block - first / block] for the codes c at first, first + 1, ...: two a byte, the even one high.
+void CK_FN(decode_nibbles)(CK_T *y, const uint8_t *codes, const float *book, const CK_T *peaks, size_t first, size_t block,
+                           size_t n);
+
 // ---- hadamard.c: H = base (x) Sylvester of `size` = order 2^a; base is [order, order] of +-1, NULL where order is 1.
 // y[t,:] = scale H x[t,:], or scale H' x[t,:] where transposed; x is [rows, from], read as if padded with zeros to size, of
 // the result y [rows, to] takes the first `to`, or adds them where accumulate. scratch holds size numbers. No overlaps.

@@ -19,7 +19,7 @@ struct MergeCommand: Subcommand {
   @Option(name: .shortAndLong, help: ArgumentHelp("The folder to write.", valueName: "folder"))
   var out: String
 
-  @Option(help: "Number type of the weights: f32, bf16 or f16; default: each tensor's own.")
+  @Option(help: "Number type of the weights: f32, bf16 or f16; default: each tensor's own.", transform: WeightFormat.parse)
   var dtype: WeightFormat?
 
   @Flag(help: "Replace the folder if it holds a model and nothing else.")
@@ -69,6 +69,15 @@ enum WeightFormat: String, ExpressibleByArgument, CaseIterable {
   case f32
   case bf16
   case f16
+
+  static func parse(_ text: String) throws -> WeightFormat {
+    if let format = WeightFormat(rawValue: text) { return format }
+    // Rounding the sum would lose what the adapter learned: whoever wants that asks for it by itself.
+    let coded = ["int2", "int3", "int4", "int8", "nf4", "rtn", "gptq", "2", "3", "4", "8"].contains(text.lowercased())
+    throw ValidationError(
+      "\(text) is no number type: use f32, bf16 or f16"
+        + (coded ? "; a merged model is not coded anew, `\(Invocation.programName) quantize` does that by itself" : ""))
+  }
 
   var type: StoredType {
     switch self {
