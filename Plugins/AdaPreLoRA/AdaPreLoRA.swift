@@ -70,8 +70,8 @@ public struct AdaPreLoRARule: PairedRule {
   }
 
   public func direction(_ p: PairStep, _ memory: inout PairMemory, sum: Double) throws(LinearAlgebraError) -> PairDirection? {
-    let t = Double(memory.count)
-    let beta2 = schedule == .constant ? beta2 : 1 - pow(t, -0.8)
+    let t = memory.count
+    let beta2 = schedule == .constant ? beta2 : 1 - pow(Double(t), -0.8)
     guard let e = energies(of: p) else { return nil }
     memory["rows"] = memory["rows"] * beta2 + e.rows * (1 - beta2)
     memory["cols"] = memory["cols"] * beta2 + e.columns * (1 - beta2)
@@ -79,10 +79,10 @@ public struct AdaPreLoRARule: PairedRule {
     if beta1 > 0 {
       memory["momentum_A"] = memory["momentum_A"] * beta1 + p.gradA * (1 - beta1)
       memory["momentum_B"] = memory["momentum_B"] * beta1 + p.gradB * (1 - beta1)
-      let correction = 1 / (1 - pow(beta1, t))
+      let correction = 1 / (1 - beta1.power(t))
       (mA, mB) = (memory["momentum_A"] * correction, memory["momentum_B"] * correction)
     }
-    let correction = schedule == .constant ? 1 / (1 - pow(beta2, t)) : 1
+    let correction = schedule == .constant ? 1 / (1 - beta2.power(t)) : 1
     return try direction(p.a, p.b, mA, mB, rows: memory["rows"] * correction, columns: memory["cols"] * correction)
   }
 

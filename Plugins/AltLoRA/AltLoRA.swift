@@ -74,7 +74,7 @@ public struct AltLoRARule: PairedRule {
   private func advance(_ factor: String, _ memory: inout PairMemory, _ g: Tensor, _ transported: Tensor, _ k: Int) -> Tensor {
     let (beta1, beta2) = (rest.beta1, rest.beta2)
     let n = transported * beta1 + g * (1 - beta1)
-    let corrected = n * (1 / (1 - (0..<k).reduce(1) { power, _ in power * beta1 }))
+    let corrected = n * (1 / (1 - beta1.power(k)))
     guard variant == .plus else {
       memory["m_" + factor] = n
       return corrected

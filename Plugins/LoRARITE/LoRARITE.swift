@@ -81,8 +81,7 @@ public struct LoRARITERule: PairedRule {
 
   /// β·(1 − βᵗ⁻¹)/(1 − βᵗ).
   private func corrected(_ beta: Double, _ t: Int) -> Double {
-    let power = (1..<max(t, 1)).reduce(1) { power, _ in power * beta }
-    return beta * (1 - power) / (1 - power * beta)
+    beta * (1 - beta.power(t - 1)) / (1 - beta.power(t))
   }
 }
 

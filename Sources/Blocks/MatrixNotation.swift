@@ -36,3 +36,16 @@ extension Tensor {
     return Tensor(zip(values, other.values).map(f), shape: shape, scalar)
   }
 }
+
+extension Double {
+  /// xⁿ for n of at least 0, by squaring.
+  public func power(_ n: Int) -> Double {
+    var (result, factor, rest) = (1.0, self, n)
+    while rest > 0 {
+      if rest & 1 == 1 { result *= factor }
+      factor *= factor
+      rest >>= 1
+    }
+    return result
+  }
+}

@@ -1,9 +1,10 @@
 import Blocks
 import Catalog
-import Conformance
 import Engine
 import PEFTKernel
 import Testing
+
+@testable import Conformance
 
 /// What all rules for pairs have in common, for every one of them.
 @Suite struct PairedRuleTests {
@@ -146,5 +147,17 @@ import Testing
       bench.step(0, state, parameters, rate: rate)
     }
     #expect(error().sumOfSquares < 0.5 * before, "\(name): \(error().sumOfSquares / before)")
+  }
+
+  /// In a trainer, on a transformer, with the energies that the run measures.
+  @Test(arguments: zip(names + ["lora-plus"], [3e-3, 0.02, 5e-3, 3e-3, 0.05, 0.01, 5e-3, 0.05, 2e-3]))
+  func trainsAModel(_ name: String, _ rate: Double) throws {
+    let registry = try Catalog.registry()
+    let entry = try registry.entry("lora", overriding: ["rank": .int(4), "alpha": .int(4)])
+    let shop = try Workshop(entry, try registry.assemble(entry), learningRate: rate)
+    let trainer = try shop.trainer(try shop.adapter(), rule(name))
+    let before = shop.loss(trainer)
+    for _ in 0..<20 { _ = try trainer.takeStep() }
+    #expect(shop.loss(trainer) < 0.97 * before, "from \(before) to \(shop.loss(trainer))")
   }
 }
