@@ -44,7 +44,7 @@ CLONED void decode_grid_f32(float *y, const uint32_t *codes, const float *scales
   for (size_t g = 0; g * group < n; g++) {
     float *part = y + g * group;
     const float zero = zeros[g], scale = scales[g];
-    EACH(group, GET(v, part); PUT(part, (v - zero) * scale););
+    for (size_t i = 0; i < group; i++) part[i] = (part[i] - zero) * scale;
   }
 }
 

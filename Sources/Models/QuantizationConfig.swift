@@ -85,7 +85,11 @@ extension QuantizationConfig {
   }
 
   private init(own reader: ConfigReader) throws(FileError) {
-    let method = try reader.choice("scheme", default: "", supported: ["rtn", "gptq", "nf4"])
+    let schemes = ["rtn", "gptq", "nf4"]
+    guard reader.value(["scheme"]) != nil else {
+      throw reader.missing("scheme", "supported: \(schemes.joined(separator: ", "))")
+    }
+    let method = try reader.choice("scheme", default: "", supported: schemes)
     if method == "nf4" {
       let block = try reader.int("block_size", default: 64, in: 32...4096)
       guard block.nonzeroBitCount == 1 else { throw reader.unfit("block_size", .int(block), "a power of two is wanted") }

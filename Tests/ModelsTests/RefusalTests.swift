@@ -45,9 +45,6 @@ import Testing
       .llama, "\"use_cache\": true", "\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 5}",
       "quantization_config.bits: 5 does not fit (2, 3, 4 or 8 is wanted)"),
     Case(
-      .llama, "\"use_cache\": true", "\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 4}",
-      "the weights hold no codes (config.json has a quantization_config); check that config.json belongs to these weights"),
-    Case(
       .llama, "\"use_cache\": true", "\"layer_types\": [\"full_attention\", \"sliding_attention\"]",
       "layer_types: \"sliding_attention\" is not supported (only \"full_attention\" is)"),
     Case(
