@@ -27,7 +27,9 @@ let methods: KeyValuePairs = [
   "WaRA": ["wara"],
 ]
 let plugins = methods.map(\.key)
-let entries = ["full"] + methods.flatMap(\.value)
+// Entries that need no code of their own: full fine-tuning, and compositions that no paper has.
+let composed = ["core-gradient", "full", "hadamard-first-step", "masked-principal", "spectrum-gradient", "wavelet-gradient"]
+let entries = composed + methods.flatMap(\.value)
 
 let settings: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
 
@@ -77,7 +79,7 @@ let package = Package(
     room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
       name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["Blocks", "PEFTKernel", "Registry"],
-      resources: entries.map { .embedInCode("methods/\($0).yaml") } + [.embedInCode("docs/grid.md")],
+      resources: entries.map { .embedInCode("methods/\($0).yaml") } + [.embedInCode("grid.md")],
       swiftSettings: settings),
     room(
       "PEFTCLI",

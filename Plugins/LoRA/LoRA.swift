@@ -52,7 +52,9 @@ extension FactorPair {
 
 extension LoRAMethod {
   static let golden = GoldenReader(reads: { $0.isOf("lora") }) { (file) throws(Refusal) in
-    var problem = try LowRank.golden(file, entry: "lora")
+    let isLoftQ = file.config["init"] == .string("loftq")
+    var problem = try LowRank.golden(file, entry: isLoftQ ? "loftq" : "lora")
+    if isLoftQ { try file.alternate(&problem) }
     problem.initial = [
       "delta": { (made) throws(Refusal) in try made.delta() },
       "base": { (made) throws(Refusal) in try made.base() },

@@ -29,7 +29,16 @@ public enum Catalog {
 
   /// What the building blocks offer, then the methods as `Package.swift` lists them, each with its files.
   private static let methods: [Method] = [
-    (BuildingBlocks.plugin, ["full": PackageResources.full_yaml]),
+    (
+      BuildingBlocks.plugin,
+      [
+        "core-gradient": PackageResources.core_gradient_yaml, "full": PackageResources.full_yaml,
+        "hadamard-first-step": PackageResources.hadamard_first_step_yaml,
+        "masked-principal": PackageResources.masked_principal_yaml,
+        "spectrum-gradient": PackageResources.spectrum_gradient_yaml,
+        "wavelet-gradient": PackageResources.wavelet_gradient_yaml,
+      ]
+    ),
     (AdaPreLoRAMethod.plugin, [:]),
     (AltLoRAMethod.plugin, [:]),
     (BlockLoRAMethod.plugin, ["block-lora": PackageResources.block_lora_yaml]),

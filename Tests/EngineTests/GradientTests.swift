@@ -157,7 +157,8 @@ import Testing
   }
 
   @Test(arguments: cases) func floatAgreesWithDouble(_ test: Case) {
-    guard !test.name.contains("frozen"), !test.name.contains("gated"), !test.name.contains("cross"), !test.name.contains("rotary"),
+    guard !test.name.contains("frozen"), !test.name.contains("gated"), !test.name.contains("cross"),
+      !test.name.contains("rotary"),
       !test.name.contains("entries")
     else { return }
     var random = Philox(key: 7)
