@@ -49,8 +49,15 @@ struct OrthogonalFactors: InitStrategy {
     try requireFactors(of: "orthogonal", in: layout, sites)
     try refuseBias(for: "orthogonal", in: layout)
     for site in sites {
-      guard let rank = layout.factors(at: site.id)?.rank, rank % 2 != 0 else { continue }
-      throw Refusal("start orthogonal splits the rank in halves, but \(site.id) has rank \(rank)", remedy: "use an even rank")
+      guard let pair = layout.factors(at: site.id) else { continue }
+      guard pair.up.shape.last == pair.rank else {
+        throw Refusal(
+          "start orthogonal needs both factors of one rank, but those of \(site.id) are \(pair.down.shape) and \(pair.up.shape)",
+          remedy: "use init: { use: fill }")
+      }
+      guard pair.rank % 2 != 0 else { continue }
+      throw Refusal(
+        "start orthogonal splits the rank in halves, but \(site.id) has rank \(pair.rank)", remedy: "use an even rank")
     }
   }
 
@@ -61,22 +68,23 @@ struct OrthogonalFactors: InitStrategy {
     for site in sites {
       guard let pair = layout.factors(at: site.id) else { continue }
       // One stream for both: neither factor means anything without the other.
-      let (down, up) = try draw(site, pair.rank, now.random("start").stream("\(site.id).orthogonal"))
+      let (down, up) = try draw(pair, now.random("start").stream("\(site.id).orthogonal"))
       tensors[pair.down.key] = down
       tensors[pair.up.key] = up
     }
     return Start(tensors, notes: scaleNotes(projection))
   }
 
-  private func draw(_ site: Site, _ rank: Int, _ stream: Philox) throws(Refusal) -> (down: Tensor, up: Tensor) {
+  private func draw(_ pair: FactorPair, _ stream: Philox) throws(Refusal) -> (down: Tensor, up: Tensor) {
     var random = stream
+    let (rank, inputs, outputs) = (pair.rank, pair.down.shape[1], pair.up.shape[0])
     let basis: Tensor
     do { basis = try LinearAlgebra.qr(random.normal([rank, rank], deviation: 1, .float64)).q } catch { throw Refusal("\(error)") }
     func everyOther(from first: Int) -> Tensor {
       .joinedRows(stride(from: first, to: rank, by: 2).map { basis.slice(rows: $0..<$0 + 1) })
     }
-    let down = random.normal([site.inputs, rank / 2], deviation: 0.1, .float64).multiplied(by: everyOther(from: 0)).transposed
-    let up = random.normal([site.outputs, rank / 2], deviation: 0.1, .float64).multiplied(by: everyOther(from: 1))
+    let down = random.normal([inputs, rank / 2], deviation: 0.1, .float64).multiplied(by: everyOther(from: 0)).transposed
+    let up = random.normal([outputs, rank / 2], deviation: 0.1, .float64).multiplied(by: everyOther(from: 1))
     return (down.converted(to: .float32), up.converted(to: .float32))
   }
 }
