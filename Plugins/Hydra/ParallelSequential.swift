@@ -150,11 +150,22 @@ public struct ParallelSequential: Projection {
       for term in [inner.map { chain[0].apply($0).reshaped([site.outputs]) }, outer].compactMap({ $0 }) {
         change.bias = change.bias.map { $0 + term } ?? term
       }
-      if branch.isSequential { chain.append(BaseFactor(base, at: site, as: scalar)) }
+      if branch.isSequential { chain[1] = Behind(map: chain[1], base: BaseFactor(base, at: site, as: scalar)) }
       change.chains.append(chain)
     }
     return change
   }
+}
+
+/// A map on what the base computes. As one factor, so that merging forms A_s·W [r_s, in] first and never B_s·A_s [out, out].
+private struct Behind: LinearMap {
+  let map: any LinearMap
+  let base: BaseFactor
+
+  var outputs: Int { map.outputs }
+  var inputs: Int { base.inputs }
+  func apply(_ x: Tensor) -> Tensor { map.apply(base.apply(x)) }
+  func dense() -> Tensor { map.dense().multiplied(by: base.dense()) }
 }
 
 extension ParallelSequential: Approximating {

@@ -48,8 +48,15 @@ struct OrthogonalFactors: InitStrategy {
     try requireFactors(of: "orthogonal", in: layout, sites)
     try refuseBias(for: "orthogonal", in: layout)
     for site in sites {
-      guard let rank = layout.factors(at: site.id)?.rank, rank % 2 != 0 else { continue }
-      throw Refusal("start orthogonal splits the rank in halves, but \(site.id) has rank \(rank)", remedy: "use an even rank")
+      guard let pair = layout.factors(at: site.id) else { continue }
+      guard pair.up.shape.last == pair.rank else {
+        throw Refusal(
+          "start orthogonal needs both factors of one rank, but those of \(site.id) are \(pair.down.shape) and \(pair.up.shape)",
+          remedy: "use init: { use: fill }")
+      }
+      guard pair.rank % 2 != 0 else { continue }
+      throw Refusal(
+        "start orthogonal splits the rank in halves, but \(site.id) has rank \(pair.rank)", remedy: "use an even rank")
     }
   }
 
@@ -70,8 +77,8 @@ struct OrthogonalFactors: InitStrategy {
   }
 
   private func draw(_ pair: FactorPair, _ stream: Philox) throws(Refusal) -> (down: Tensor, up: Tensor) {
-    let (rank, inputs, outputs) = (pair.rank, pair.down.shape[1], pair.up.shape[0])
     var random = stream
+    let (rank, inputs, outputs) = (pair.rank, pair.down.shape[1], pair.up.shape[0])
     let basis: Tensor
     do { basis = try LinearAlgebra.qr(random.normal([rank, rank], deviation: 1, .float64)).q } catch { throw Refusal("\(error)") }
     func everyOther(from first: Int) -> Tensor {

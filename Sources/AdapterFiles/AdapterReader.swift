@@ -41,7 +41,7 @@ public enum AdapterReader {
     if !copies.isEmpty { notes.append("passed over \(AdapterNames.listed(copies)): the base's own weights") }
     let bases = Bases { model.base($0) }
     let derived = try told(folder) { () throws(Refusal) in try derivedAgain(layout, sites, assembly.projection, bases) }
-    try check(derived, record, folder)
+    try check(derived, layout, record, folder)
     let tensors = try AdapterTensors(
       folder.weights, layout, hasOffset: record?.hasOffset ?? false, redundant: redundant, copies: Set(copies), derived: derived)
     if let made = tensors.made { notes.append("\(made) tensors are not in the file and were made again") }
@@ -70,11 +70,20 @@ public enum AdapterReader {
     return derived
   }
 
-  private static func check(_ derived: Tensors, _ record: AdapterRecord?, _ folder: AdapterFolder) throws(FileError) {
-    for (key, tensor) in derived.values.sorted(by: { $0.key.description < $1.key.description }) {
-      guard let written = record?.derived[AdapterNames.canonical(key)],
-        !written.agrees(with: DerivedSketch(tensor), energy: tensor.sumOfSquares)
-      else { continue }
+  private static func check(
+    _ derived: Tensors, _ layout: [TensorSpec], _ record: AdapterRecord?, _ folder: AdapterFolder
+  ) throws(FileError) {
+    // What others wrote has no sketches; what we wrote has one of every tensor it left out.
+    guard let record else { return }
+    for key in layout.filter({ $0.keep == .derived }).map(\.key).sorted(by: { $0.description < $1.description }) {
+      guard let tensor = derived.values[key] else { continue }
+      guard let written = record.derived[AdapterNames.canonical(key)] else {
+        throw FileError(
+          .badData, folder.configPath, "holds no sketch of \(key), by which the base could be told from another",
+          cause: "the tensor is not in the file, and is derived from the base again",
+          remedy: "write the adapter again, or with the tensor in the file")
+      }
+      guard !written.agrees(with: DerivedSketch(tensor), energy: tensor.sumOfSquares) else { continue }
       throw FileError(
         .badData, folder.path, "\(key), derived from the base again, is not what the adapter was trained with",
         cause: "another base, or a decomposition whose directions are not determined by it",

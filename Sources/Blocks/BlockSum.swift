@@ -23,6 +23,8 @@ public struct BlockSum: LinearMap {
   public func apply(_ x: Tensor) -> Tensor { x.blockSum(blocks) }
 
   public func dense() -> Tensor { .joinedColumns(Array(repeating: .identity(width, scalar), count: blocks)) }
+
+  public func multiplied(from left: Tensor) -> Tensor { .joinedColumns(Array(repeating: left, count: blocks)) }
 }
 
 extension Tensor {

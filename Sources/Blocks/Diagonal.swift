@@ -13,6 +13,8 @@ public struct Diagonal: LinearMap {
   public func apply(_ x: Tensor) -> Tensor { x.multipliedByRow(values) }
 
   public func dense() -> Tensor { Tensor.identity(values.count, values.scalar).multipliedByRow(values) }
+
+  public func multiplied(from left: Tensor) -> Tensor { left.multipliedByRow(values) }
 }
 
 /// Maps beside each other: the first inputs go through the first map, the next ones through the second, and so on.
@@ -30,6 +32,15 @@ public struct BlockDiagonal: LinearMap {
       blocks.map { block in
         defer { at += block.inputs }
         return block.apply(x.slice(columns: at..<at + block.inputs))
+      })
+  }
+
+  public func multiplied(from left: Tensor) -> Tensor {
+    var at = 0
+    return .joinedColumns(
+      blocks.map { block in
+        defer { at += block.outputs }
+        return block.multiplied(from: left.slice(columns: at..<at + block.outputs))
       })
   }
 
