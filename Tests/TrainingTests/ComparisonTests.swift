@@ -177,7 +177,7 @@ import Testing
     let found = Mutex(0)
     _ = try await ComparisonRun(large).run { event in
       if case .begun(let trial, _, _) = event { begun.withLock { $0.append(trial) } }
-      if case .prepared(_, let done) = event { found.withLock { $0 = done } }
+      if case .prepared(_, let results) = event { found.withLock { $0 = results.count } }
     }
     #expect(found.withLock { $0 } == 2)
     #expect(begun.withLock { $0.count } == large.trialCount - 2)

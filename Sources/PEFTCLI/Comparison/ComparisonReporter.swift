@@ -39,8 +39,11 @@ final class ComparisonReporter: Sendable {
     state.withLock { state in
       var isDue = true
       switch event {
-      case .prepared(let trials, let done):
-        (state.trials, state.done, state.found) = (trials, done, done)
+      case .prepared(let trials, let found):
+        state.trials = trials
+        for result in found { add(result, &state) }
+        state.found = found.count
+        let done = found.count
         let rates = comparison.settings.rates.sorted().map { Format.plain($0) }.joined(separator: ", ")
         say("\(trials) trials of \(comparison.steps) steps\(done > 0 ? ", \(done) of them done before" : ""); rates \(rates)")
       case .begun(let trial, let step, _): state.current = (trial, step, nil, nil)
@@ -50,6 +53,9 @@ final class ComparisonReporter: Sendable {
         isDue = state.lastShown.map { clock.now - $0 >= .milliseconds(100) } ?? true
       case .evaluated(_, _, let loss): state.current?.validation = loss
       case .ended(let result): ended(result, &state)
+      case .found(let result):
+        add(result, &state)
+        state.found += 1
       case .chosen(let label, let rate):
         state.chosen[label] = .some(rate)
         say("\(label): \(rate.map { "learning rate \($0)" } ?? "diverged at every rate")")
@@ -70,10 +76,14 @@ final class ComparisonReporter: Sendable {
     if style == .lines { console.note(text) }
   }
 
+  private func add(_ result: TrialResult, _ state: inout State) {
+    state.done += 1
+    state.results[result.trial.label, default: []].append(result)
+  }
+
   private func ended(_ result: TrialResult, _ state: inout State) {
     let trial = result.trial
-    state.done += 1
-    state.results[trial.label, default: []].append(result)
+    add(result, &state)
     state.current = nil
     if style == .json { console.print((["event": "trial", "trial": result.json] as JSON).text()) }
     let outcome =

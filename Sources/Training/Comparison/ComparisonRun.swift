@@ -4,13 +4,15 @@ import Registry
 
 /// What happens in a comparison, as it happens.
 public enum ComparisonEvent: Sendable {
-  /// Trials in all, and how many of them were found done.
-  case prepared(trials: Int, done: Int)
+  /// Trials in all, and the results of those that were found done.
+  case prepared(trials: Int, found: [TrialResult])
   case begun(Trial, step: Int, of: Int)
   case step(Trial, StepReport, seconds: Double)
   /// On the validation part.
   case evaluated(Trial, step: Int, loss: Double)
   case ended(TrialResult)
+  /// It was found done; seen only when its rate was chosen.
+  case found(TrialResult)
   /// A contestant's own rate; nil where it diverged at every rate.
   case chosen(label: String, rate: Double?)
 }
@@ -47,19 +49,48 @@ public actor ComparisonRun {
     for trial in possible {
       results[trial] = try store.result(of: trial, digest: comparison.digest(of: trial, file(of: trial)))
     }
-    progress(.prepared(trials: comparison.trialCount, done: results.count))
-    let stopped = { ComparisonOutcome.stopped(done: results.count, of: self.comparison.trialCount) }
-    guard let base = try base() else { return stopped() }
-    guard try take(comparison.selection, &results, progress) else { return stopped() }
+    var told = Set(asked(results))
+    progress(.prepared(trials: comparison.trialCount, found: told.compactMap { results[$0] }))
+    func take(_ trials: [Trial]) throws -> Bool {
+      for trial in trials where told.insert(trial).inserted {
+        if let known = results[trial] {
+          progress(.found(known))
+        } else if Task.isCancelled {
+          told.remove(trial)
+          return false
+        } else if let result = try run(trial, progress) {
+          results[trial] = result
+          progress(.ended(result))
+        } else {
+          told.remove(trial)
+          return false
+        }
+      }
+      return true
+    }
+    func stopped() -> ComparisonOutcome { .stopped(done: told.count, of: comparison.trialCount) }
+    guard let base = try base(), try take(comparison.selection) else { return stopped() }
+    let chosen = chosen(results)
+    if comparison.settings.rates.count > 1 {
+      for contestant in comparison.contestants { progress(.chosen(label: contestant.label, rate: chosen[contestant.label])) }
+    }
+    guard try take(comparison.finals(chosen)) else { return stopped() }
+    return .finished(ComparisonSummary(comparison, chosen: chosen, results: results, base: base))
+  }
+
+  private func chosen(_ results: [Trial: TrialResult]) -> [String: Double] {
     var chosen: [String: Double] = [:]
     for contestant in comparison.contestants {
       chosen[contestant.label] = comparison.chosenRate(of: contestant.label, results)
-      if comparison.settings.rates.count > 1 {
-        progress(.chosen(label: contestant.label, rate: chosen[contestant.label]))
-      }
     }
-    guard try take(comparison.finals(chosen), &results, progress) else { return stopped() }
-    return .finished(ComparisonSummary(comparison, chosen: chosen, results: results, base: base))
+    return chosen
+  }
+
+  /// Of the trials that have results, those that are known to be asked for.
+  private func asked(_ results: [Trial: TrialResult]) -> [Trial] {
+    let choice = comparison.selection
+    let isChosen = choice.allSatisfy { results[$0] != nil }
+    return (choice + (isChosen ? comparison.finals(chosen(results)) : [])).filter { results[$0] != nil }
   }
 
   /// Every trial that may be asked for.
@@ -80,31 +111,24 @@ public actor ComparisonRun {
     return file
   }
 
-  /// Runs those trials that have no result; whether all of them have one now.
-  private func take(
-    _ trials: [Trial], _ results: inout [Trial: TrialResult], _ progress: (ComparisonEvent) -> Void
-  ) throws -> Bool {
-    for trial in trials where results[trial] == nil {
-      if Task.isCancelled { return false }
-      let file = file(of: trial)
-      let digest = comparison.digest(of: trial, file)
-      let session = try RunSession(file, registry: comparison.registry, sharing: comparison.session)
-      let run = TrialRun(
-        session: session, trial: trial, data: comparison.data, evalEvery: comparison.evalEvery,
-        machine: comparison.settings.machine, folder: store.place(of: trial), digest: digest)
-      do {
-        guard let result = try run.run(progress) else { return false }
-        try store.write(result, digest: digest)
-        results[trial] = result
-        progress(.ended(result))
-      } catch is CancellationError {
-        // While a start gathered its evidence; there is nothing of it to keep.
-        return false
-      } catch let refusal as Refusal {
-        throw Refusal("\(trial.label): \(refusal.reason)", remedy: refusal.remedy)
-      }
+  /// Runs a trial and keeps its result; nil where the task was cancelled.
+  private func run(_ trial: Trial, _ progress: (ComparisonEvent) -> Void) throws -> TrialResult? {
+    let file = file(of: trial)
+    let digest = comparison.digest(of: trial, file)
+    let session = try RunSession(file, registry: comparison.registry, sharing: comparison.session)
+    let run = TrialRun(
+      session: session, trial: trial, data: comparison.data, evalEvery: comparison.evalEvery,
+      machine: comparison.settings.machine, folder: store.place(of: trial), digest: digest)
+    do {
+      guard let result = try run.run(progress) else { return nil }
+      try store.write(result, digest: digest)
+      return result
+    } catch is CancellationError {
+      // While a start gathered its evidence; there is nothing of it to keep.
+      return nil
+    } catch let refusal as Refusal {
+      throw Refusal("\(trial.label): \(refusal.reason)", remedy: refusal.remedy)
     }
-    return true
   }
 
   /// What the untouched base scores; nil where the task was cancelled.
