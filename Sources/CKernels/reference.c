@@ -13,6 +13,7 @@
 #include "reference_pointwise.h"
 #include "reference_rows.h"
 #include "reference_merge.h"
+#include "reference_sparse.h"
 #undef T
 #undef FN
 #undef M
@@ -25,3 +26,4 @@
 #include "reference_pointwise.h"
 #include "reference_rows.h"
 #include "reference_merge.h"
+#include "reference_sparse.h"
