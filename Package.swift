@@ -74,8 +74,7 @@ let package = Package(
     room("Models", ["PEFTKernel", "Engine", "Files", "JSON"]),
     room("Registry", ["PEFTKernel", "YAML", "JSON", "Files"]),
     room("AdapterFiles", ["Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
-    room(
-      "Training", ["AdapterFiles", "Registry", "Models", "Tokenization", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
+    room("Training", ["AdapterFiles", "Registry", "Models", "Tokenization", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
     room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
       name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["Blocks", "PEFTKernel", "Registry"],
@@ -98,7 +97,7 @@ let package = Package(
     + [
       tests("EngineTests", ["Engine", "CKernels"]),
       tests("PEFTKernelTests", ["PEFTKernel", "Engine"]),
-      tests("BlocksTests", ["Blocks", "Catalog", "Conformance", "Files", "PEFTKernel", "Engine"]),
+      tests("BlocksTests", ["Blocks", "Catalog", "Conformance", "PEFTKernel", "Engine"]),
       tests("JSONTests", ["JSON"]),
       tests("YAMLTests", ["YAML"]),
       tests("FilesTests", ["Files"]),

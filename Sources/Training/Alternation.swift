@@ -55,6 +55,9 @@ public struct Alternation: Sendable {
     let derived = try projection.derive(specs, at: site, on: base)
     var target = Target(quantized.error(of: weight))
     if let strategy = strategy as? QuantizationErrorTarget {
+      guard gram != nil || strategy.inputs == nil else {
+        throw Refusal("the run's start measures the error on data", remedy: "give --data, or set metric: frobenius")
+      }
       var evidence = Evidence { _ in base.weight(as: .float32) }
       evidence.originals[site.id] = weight
       evidence.grams[site.id] = gram

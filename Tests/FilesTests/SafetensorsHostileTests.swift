@@ -27,7 +27,7 @@ private let damaged = "; copy or download it again"
     ("{\"__metadata__\": {\"k\": 1}}", 0, "f: has a __metadata__ 'k' that is no text" + malformed),
     (
       "{\(tensor("a", "F8_E4M3", "[1]", "[0,1]"))}", 1,
-      "f: tensor 'a' has the unknown dtype 'F8_E4M3' (known: F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL); convert it to one of these"
+      "f: tensor 'a' has the unknown dtype 'F8_E4M3' (known: F64 F32 F16 BF16 I64 I32 U32 I16 I8 U8 BOOL); convert it to one of these"
     ),
     ("{\"a\": {\"shape\": [], \"data_offsets\": [0, 4]}}", 4, "f: tensor 'a' has no dtype" + malformed),
     ("{\"a\": {\"dtype\": \"F32\", \"data_offsets\": [0, 4]}}", 4, "f: tensor 'a' has no shape" + malformed),
