@@ -18,7 +18,11 @@ struct RootCommand: ParsableCommand {
             TrainCommand.self, ResumeCommand.self, PlanCommand.self, InitCommand.self, EvalCommand.self, GenerateCommand.self,
           ]),
         CommandGroup(
-          name: "Files", subcommands: [MergeCommand.self, ExportCommand.self, InspectCommand.self, ForwardCommand.self]),
+          name: "Files", 
+          subcommands: [
+            MergeCommand.self, UnmergeCommand.self, ExportCommand.self, CombineCommand.self, InspectCommand.self,
+            ForwardCommand.self,
+          ]),
         CommandGroup(
           name: "Methods and machine",
           subcommands: [MethodsCommand.self, VerifyCommand.self, SchemaCommand.self, DoctorCommand.self]),
