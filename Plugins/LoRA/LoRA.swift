@@ -8,12 +8,12 @@ import PEFTKernel
 ///
 /// - Projection: `LowRank`, ΔW = s·B·A, s = alpha/r. rsLoRA is the same with s = alpha/√r: with A's entries independent
 ///   of r, that scale alone keeps the branch and its gradient of one size as r grows.
-/// - Start: without evidence; one of the four below, `kaiming` by default. B = 0 makes step 0 the base exactly, and
-///   leaves ∂A = 0 there: B moves first.
+/// - Start: one of those below, `kaiming` by default. B = 0 makes step 0 the base exactly, and leaves ∂A = 0 there: B moves
+///   first.
 /// - Trainable: A and B of every site, r·(in + out) numbers, and B's bias where there is one.
 public enum LoRAMethod {
   public static let plugin = Plugin(
-    "lora", projections: [LowRank.definition], inits: [kaiming, gaussian, random, orthogonal], goldens: [golden])
+    "lora", projections: [LowRank.definition], inits: [kaiming, gaussian, random, orthogonal, olora, mica], goldens: [golden])
 
   /// A ~ U(−1/√in, 1/√in), which is Kaiming's uniform law with a = √5; B = 0. The paper's Gaussian gave way to it in code.
   static let kaiming = start("kaiming", "A ~ U(±1/√in), B = 0", aliases: [.bool(true)]) { name in
@@ -33,6 +33,12 @@ public enum LoRAMethod {
   /// Both factors non-zero with B·A = 0.
   static let orthogonal = start("orthogonal", "A and B random with B·A = 0; r even") { _ in OrthogonalFactors() }
 
+  static let olora = start("olora", "A and B from the weight's QR decomposition; the base gives way") { _ in
+    WeightFactors(part: .olora)
+  }
+
+  static let mica = start("mica", "B on the weight's least singular directions, A = 0") { _ in WeightFactors(part: .mica) }
+
   static func start(
     _ name: String, _ summary: String, aliases: [OptionValue] = [], _ make: @escaping @Sendable (String) -> any InitStrategy
   ) -> AxisDefinition<any InitStrategy> {
@@ -45,17 +51,16 @@ extension FactorPair {
 }
 
 extension LoRAMethod {
-  /// Reads files of the four starts above; those that start off the base belong to methods of their own.
   static let golden = GoldenReader(reads: { $0.isOf("lora") }) { (file) throws(Refusal) in
-    let start = file.config["init"] ?? .string("kaiming")
-    guard [kaiming, gaussian, random, orthogonal].contains(where: { $0.answers(to: start) }) else {
-      throw Refusal("the start \(start.text) of LoRA is not built yet", remedy: "built: kaiming, gaussian, random, orthogonal")
-    }
     var problem = try LowRank.golden(file, entry: "lora")
     problem.initial = [
       "delta": { (made) throws(Refusal) in try made.delta() },
       "base": { (made) throws(Refusal) in try made.base() },
       "start": { (made) throws(Refusal) in try made.base() + made.delta() },
+      "bbt": { (made) throws(Refusal) in
+        let up = made.start.tensors["lora_B.weight", made.site.id].converted(to: .float64)
+        return up.multiplied(byTransposeOf: up)
+      },
     ]
     return problem
   }

@@ -96,11 +96,11 @@ extension LowRank: Approximating {
         "\(site.id) is scaled by \(scale), so no pair comes near a target", remedy: "use an alpha above 0")
     }
     let best = try BestPair(rank(at: site), of: target, random)
-    let root = (1 / scale).squareRoot()
+    let ((up, down), root) = (best.balanced, (1 / scale).squareRoot())
     var tensors = layout.filled(Moment())
-    tensors["lora_A.weight", site.id] = (best.down * root).converted(to: .float32)
-    tensors["lora_B.weight", site.id] = (best.up * root).converted(to: .float32)
-    return Approximation(tensors, error: best.error, isBest: best.isExact)
+    tensors["lora_A.weight", site.id] = (down * root).converted(to: .float32)
+    tensors["lora_B.weight", site.id] = (up * root).converted(to: .float32)
+    return Approximation(tensors, error: best.error, isBest: best.isBest)
   }
 }
 

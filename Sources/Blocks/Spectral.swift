@@ -25,14 +25,14 @@ public struct Spectral: Sendable {
   }
 
   /// The leading triples of a target: found with its own number of power iterations where it names one, `count` columns and no more.
-  static func leading(_ count: Int, of target: Target, _ random: Philox) throws(Refusal) -> Spectral {
+  public static func leading(_ count: Int, of target: Target, _ random: Philox) throws(Refusal) -> Spectral {
     guard let iterations = target.iterations else { return try leading(count, of: target.matrix, random) }
     let (u, s, v) = try triples(count, of: target.matrix, random, isExact: false, columns: count, iterations: iterations)
     return Spectral(u: u, s: s, v: v)
   }
 
   /// Whether the leading triples of a target are found exactly.
-  static func isExact(_ count: Int, of target: Target) -> Bool {
+  public static func isExact(_ count: Int, of target: Target) -> Bool {
     let side = min(target.matrix.rows, target.matrix.columns)
     return target.iterations == nil && (side <= exactUpTo || 4 * count >= side)
   }

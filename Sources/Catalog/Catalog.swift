@@ -36,14 +36,20 @@ public enum Catalog {
     (DoRAMethod.plugin, [:]),
     (GaLoreMethod.plugin, [:]),
     (HydraMethod.plugin, [:]),
-    (LoRAMethod.plugin, ["lora": PackageResources.lora_yaml, "rslora": PackageResources.rslora_yaml]),
+    (
+      LoRAMethod.plugin,
+      [
+        "loftq": PackageResources.loftq_yaml, "lora": PackageResources.lora_yaml, "mica": PackageResources.mica_yaml,
+        "olora": PackageResources.olora_yaml, "rslora": PackageResources.rslora_yaml,
+      ]
+    ),
     (LoRAGAMethod.plugin, ["lora-ga": PackageResources.lora_ga_yaml]),
     (LoRAPlusMethod.plugin, [:]),
     (LoRAProMethod.plugin, [:]),
     (LoRARITEMethod.plugin, [:]),
-    (LoRASBMethod.plugin, [:]),
+    (LoRASBMethod.plugin, ["lora-sb": PackageResources.lora_sb_yaml, "lora-xs": PackageResources.lora_xs_yaml]),
     (MaskedMethod.plugin, [:]),
-    (PiSSAMethod.plugin, [:]),
+    (PiSSAMethod.plugin, ["pissa": PackageResources.pissa_yaml]),
     (QWHAMethod.plugin, [:]),
     (QueryableLoRAMethod.plugin, ["queryable-lora": PackageResources.queryable_lora_yaml]),
     (SALTMethod.plugin, [:]),

@@ -172,7 +172,7 @@ struct GoldenRun {
 
   /// A start as training makes it: in float, from the evidence the file states.
   private func runStart() throws(Refusal) -> GoldenStart {
-    let weights = stated.weights.mapValues { $0.converted(to: .float32) }
+    let weights = (stated.startWeights ?? stated.weights).mapValues { $0.converted(to: .float32) }
     let biases = stated.biases.mapValues { $0.converted(to: .float32) }
     let bases = Bases(weights: weights, biases: biases)
     var evidence = Evidence { weights[$0] ?? .zeros([0, 0]) }

@@ -113,6 +113,8 @@ public struct GoldenCase: Sendable {
   /// Σ xᵀ·x of each site's inputs, and weights before quantization, where the start wants them.
   public var grams: [SiteID: Tensor] = [:]
   public var originals: [SiteID: Tensor] = [:]
+  /// The weights that the start looks at, where they are others than those of the point.
+  public var startWeights: [SiteID: Tensor]?
   /// The learning rate of a run's first step.
   public var firstRate: Double?
   /// `<name>` of each `initial.<name>` → the same quantity from a start of ours.

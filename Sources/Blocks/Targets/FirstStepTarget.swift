@@ -36,7 +36,7 @@ public struct FirstStepTarget: TargetStart {
         "init_samples", .integer(1...1 << 30), default: .null, "samples looked at; null for a thousandth of the training data"),
       OptionSpec("batch_size", .integer(1...65_536), default: .int(4), "samples looked at together"),
       OptionSpec("keep", .boolean, default: .bool(false), "whether the base gives way, so that step 0 keeps its function"),
-    ]
+    ], aliases: [.string("update_approximation")]
   ) { (options) throws(Refusal) in
     FirstStepTarget(
       rate: options.optionalDouble("init_lr"), samples: options.optionalInt("init_samples"), batchSize: options.int("batch_size"),

@@ -27,6 +27,6 @@ public struct PrincipalTarget: TargetStart {
     options: [
       OptionSpec(
         "niter", .integer(0...1000), default: .null, "power iterations of a randomised decomposition; null for an exact one")
-    ]
+    ], aliases: [.string("pissa")]
   ) { (options) throws(Refusal) in PrincipalTarget(iterations: options.optionalInt("niter")) }
 }
