@@ -56,6 +56,8 @@ struct BasisStart: InitStrategy {
   ]
 
   private static func definition(_ basis: Basis, _ summary: String, _ aliases: [String]) -> AxisDefinition<any InitStrategy> {
-    AxisDefinition(basis.rawValue, summary, aliases: aliases.map { .string($0) }) { (_) throws(Refusal) in BasisStart(basis: basis) }
+    AxisDefinition(basis.rawValue, summary, aliases: aliases.map { .string($0) }) { (_) throws(Refusal) in
+      BasisStart(basis: basis)
+    }
   }
 }

@@ -42,6 +42,12 @@ public struct LoRAConversion: Sendable {
     public var sites: [SiteReport]
 
     public var isExact: Bool { sites.allSatisfy(\.isExact) }
+    /// The same by what sites are for, in the order they come.
+    public var byUse: [(use: String, report: Report)] {
+      var uses: [String] = []
+      for site in sites where !uses.contains(site.use) { uses.append(site.use) }
+      return uses.map { use in (use, Report(sites: sites.filter { $0.use == use })) }
+    }
     /// The site of the largest error.
     public var worst: SiteReport? { sites.max { $0.error < $1.error } }
     /// ‖E‖ / ‖ΔW‖ over all sites together.

@@ -71,7 +71,8 @@ public struct MergeRecord: Sendable {
       var files: [File] = []
       for member in json[key]?.members ?? [] {
         // Names of files here, and nowhere else.
-        let isName = !member.key.isEmpty && !member.key.hasPrefix(".") && !member.key.utf8.contains { [0, 0x2F, 0x5C].contains($0) }
+        let isName =
+          !member.key.isEmpty && !member.key.hasPrefix(".") && !member.key.utf8.contains { [0, 0x2F, 0x5C].contains($0) }
         guard isName, let size = member.value["bytes"]?.int, let sha256 = member.value["sha256"]?.string else {
           throw fault("\(key): '\(printable(member.key))' is no file with bytes and sha256")
         }
@@ -113,7 +114,8 @@ public enum Unmerging {
     let record = try MergeRecord(in: merged)
     let base = base ?? record.base
     guard Folder.isFolder(base) else {
-      throw FileError(.missing, base, "there is no such directory", cause: "\(merged) was merged from it", remedy: "say where the base is")
+      throw FileError(
+        .missing, base, "there is no such directory", cause: "\(merged) was merged from it", remedy: "say where the base is")
     }
     let names = Set(record.baseFiles.map(\.name))
     func owns(_ name: String) -> Bool { names.contains(name) || Companions.isOfModel(name) }
@@ -122,11 +124,13 @@ public enum Unmerging {
     for file in record.baseFiles {
       let path = Folder.join(base, file.name)
       guard Folder.isFile(path) else {
-        throw FileError(.missing, path, "does not exist", cause: "\(merged) was merged from it", remedy: "give the base as it was")
+        throw FileError(
+          .missing, path, "does not exist", cause: "\(merged) was merged from it", remedy: "give the base as it was")
       }
       guard try MergeRecord.file(file.name, in: base) == file else {
         throw FileError(
-          .badData, path, "is not the file that \(merged) was merged from: its SHA-256 differs", remedy: "give the base as it was")
+          .badData, path, "is not the file that \(merged) was merged from: its SHA-256 differs", remedy: "give the base as it was"
+        )
       }
     }
     guard let folder else { return record }

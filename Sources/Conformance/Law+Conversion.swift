@@ -13,11 +13,11 @@ extension Law {
     for bench in try trial.benches() {
       let adapter = try bench.movedAdapter()
       if case .refused(let reason) = trial.method.merge {
-        do throws(Refusal) {
-          _ = try LoRAConversion([WeightedAdapter(adapter)], order: bench.sites)
-          faults.append("a conversion to plain factors is not refused, though \(reason)")
-        } catch {
-          if !error.description.contains(reason) { faults.append("a conversion is refused, but not because \(reason): \(error)") }
+        switch converted(adapter, bench) {
+        case .success: faults.append("a conversion to plain factors is not refused, though \(reason)")
+        case .failure(let refusal) where !refusal.description.contains(reason):
+          faults.append("a conversion is refused, but not because \(reason): \(refusal)")
+        case .failure: break
         }
         continue
       }
@@ -43,13 +43,16 @@ extension Law {
         }
         if conversion.sites.map(\.site) != bench.sites { faults.append("\(what) leaves sites out") }
       }
-      do throws(Refusal) {
-        let conversion = try LoRAConversion([WeightedAdapter(adapter)], order: bench.sites)
+      switch converted(adapter, bench) {
+      case .success(let conversion):
         check(conversion, "the factors", dense)
         if !conversion.report.isExact { faults.append("without a bound on the rank, factors are not exact") }
-      } catch where error.reason.contains("has rank") {
+      case .failure(let refusal) where refusal.reason.contains("has rank"):
         // Of full rank: there is a way, and it is said what it costs.
-        if !error.remedy.contains("misses") { faults.append("a change of full rank is refused without the costs of a lower one") }
+        if !refusal.remedy.contains("misses") {
+          faults.append("a change of full rank is refused without the costs of a lower one")
+        }
+      case .failure(let refusal): faults.append("a conversion to plain factors is refused: \(refusal)")
       }
       for rank in [1, 3] {
         let conversion = try LoRAConversion([WeightedAdapter(adapter)], order: bench.sites, rank: rank)
@@ -68,13 +71,19 @@ extension Law {
         return change
       }
       var others: [SiteID: Tensor] = [:]
-      for site in other.sites { others[site.id] = try other.change(at: site).dense(on: .zeros([site.outputs, site.inputs], .float64)) }
+      for site in other.sites {
+        others[site.id] = try other.change(at: site).dense(on: .zeros([site.outputs, site.inputs], .float64))
+      }
       check(sum, "\(a) · adapter + \(b) · another") { site in
         let own = dense(site) * a
         return others[site.id].map { own + $0 * b } ?? own
       }
     }
     return faults
+  }
+
+  private func converted(_ adapter: Adapter, _ bench: Bench) -> Result<LoRAConversion, Refusal> {
+    Result { () throws(Refusal) in try LoRAConversion([WeightedAdapter(adapter)], order: bench.sites) }
   }
 
   /// A plain pair on the last of the sites.
@@ -118,26 +127,27 @@ extension Law {
     if error > 1e-4 { faults.append("the merged model's logits are off by \(error)") }
     if !shop.logits(nil).isIdentical(to: base) { faults.append("unmerged, the model computes something else than the base") }
     if !shop.logits(adapter).isIdentical(to: adapted) { faults.append("unmerged, the adapter computes something else") }
-    return try faults + ScratchFolder.using { parent in
-      func at(_ name: String) -> String { Folder.join(parent, name) }
-      try ModelWriter.write(shop.model, to: at("base"))
-      let model = try ModelLoader.load(at("base"))
-      func bytes(_ folder: String) throws -> [[UInt8]] {
-        try Folder.names(in: at(folder)).map { try MappedFile(Folder.join(at(folder), $0)).withBytes { Array($0) } }
+    return try faults
+      + ScratchFolder.using { parent in
+        func at(_ name: String) -> String { Folder.join(parent, name) }
+        try ModelWriter.write(shop.model, to: at("base"))
+        let model = try ModelLoader.load(at("base"))
+        func bytes(_ folder: String) throws -> [[UInt8]] {
+          try Folder.names(in: at(folder)).map { try MappedFile(Folder.join(at(folder), $0)).withBytes { Array($0) } }
+        }
+        let before = try bytes("base")
+        try Merging.merge(adapter, into: model, to: at("merged"))
+        let agreement = try Agreement(model, adapter, with: ModelLoader.load(at("merged")), on: shop.examples.map(\.ids))
+        var faults: [String] = []
+        if agreement.largestDifference > 1e-4 * max(1, agreement.largestLogit) {
+          faults.append("the merged directory's logits are off by \(agreement.largestDifference)")
+        }
+        try Unmerging.unmerge(at("merged"), to: at("unmerged"))
+        for folder in ["base", "unmerged"] {
+          if try bytes(folder) != before { faults.append("after merge and unmerge, \(folder) is not the base, byte for byte") }
+        }
+        return faults
       }
-      let before = try bytes("base")
-      try Merging.merge(adapter, into: model, to: at("merged"))
-      let agreement = try Agreement(model, adapter, with: ModelLoader.load(at("merged")), on: shop.examples.map(\.ids))
-      var faults: [String] = []
-      if agreement.largestDifference > 1e-4 * max(1, agreement.largestLogit) {
-        faults.append("the merged directory's logits are off by \(agreement.largestDifference)")
-      }
-      try Unmerging.unmerge(at("merged"), to: at("unmerged"))
-      for folder in ["base", "unmerged"] {
-        if try bytes(folder) != before { faults.append("after merge and unmerge, \(folder) is not the base, byte for byte") }
-      }
-      return faults
-    }
   }
 }
 

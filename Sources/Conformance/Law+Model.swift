@@ -64,8 +64,11 @@ extension Law {
     try bank.add(two, as: "two")
     for (name, expected) in [("one", first), ("two", second), ("base", base), ("two", second), ("one", first)] {
       try bank.use(name)
-      if !shop.logits(bank.active).isIdentical(to: expected) { faults.append("switched by name, \(name) computes something else") }
+      if !shop.logits(bank.active).isIdentical(to: expected) {
+        faults.append("switched by name, \(name) computes something else")
+      }
     }
+    return faults
   }
 
   func reset(_ trial: Trial) throws -> [String] {

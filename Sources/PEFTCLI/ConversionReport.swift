@@ -7,13 +7,11 @@ struct ConversionReport {
   let out: String
 
   var lines: [String] {
-    var kinds: [String] = []
-    for site in report.sites where !kinds.contains(site.use) { kinds.append(site.use) }
-    let rows = kinds.map { kind -> [String] in
-      let part = LoRAConversion.Report(sites: report.sites.filter { $0.use == kind })
-      return [
-        kind, String(part.sites.count), Self.span(part.sites.map(\.width)), Self.span(part.sites.map(\.rank)),
-        part.isExact ? "exact" : Format.significant(part.worst?.error ?? 0, 3), part.isExact ? "exact" : Format.significant(part.error, 3),
+    let rows = report.byUse.map { use, part in
+      [
+        use, String(part.sites.count), Self.span(part.sites.map(\.width)), Self.span(part.sites.map(\.rank)),
+        part.isExact ? "exact" : Format.significant(part.worst?.error ?? 0, 3),
+        part.isExact ? "exact" : Format.significant(part.error, 3),
       ]
     }
     let head = ["sites", "count", "rank before", "after", "largest ‖E‖/‖ΔW‖", "together"]

@@ -18,7 +18,7 @@ struct RootCommand: ParsableCommand {
             TrainCommand.self, ResumeCommand.self, PlanCommand.self, InitCommand.self, EvalCommand.self, GenerateCommand.self,
           ]),
         CommandGroup(
-          name: "Files", 
+          name: "Files",
           subcommands: [
             MergeCommand.self, UnmergeCommand.self, ExportCommand.self, CombineCommand.self, InspectCommand.self,
             ForwardCommand.self,

@@ -52,7 +52,8 @@ struct MergeCommand: Subcommand {
     }
     let stored = try AdapterReader.read(adapter, for: base, registry: call.registry())
     let report = try Merging.merge(
-      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, inputs: [adapter], from: adapter, to: out)
+      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, inputs: [adapter], from: adapter,
+      to: out)
     for note in stored.notes + report.notes { call.console.note("note: \(note)") }
     let agreement = try check ? Agreement(base, stored.adapter, with: ModelLoader.load(out), on: sequences) : nil
     let ids = text == nil ? "random ids" : "ids of the text"
@@ -79,7 +80,8 @@ struct MergeCommand: Subcommand {
       if let agreement {
         call.console.print(
           "\nlargest difference of a logit: \(Format.significant(agreement.largestDifference, 3)) on \(agreement.positions) \(ids) "
-            + "(largest logit \(Format.significant(agreement.largestLogit, 3)), same likeliest token at \(agreement.sameChoices))")
+            + "(largest logit \(Format.significant(agreement.largestLogit, 3)), same likeliest token at \(agreement.sameChoices))"
+        )
       }
       call.console.print("\nmodel: \(out)")
     }

@@ -43,7 +43,8 @@ struct UnmergeCommand: Subcommand {
       return .ok
     }
     let place = Format.path(model ?? record.base)
-    call.console.print("\(place) is what \(Format.path(merged)) was merged from: \(record.baseFiles.count) files, \(Format.bytes(bytes))")
+    call.console.print(
+      "\(place) is what \(Format.path(merged)) was merged from: \(record.baseFiles.count) files, \(Format.bytes(bytes))")
     if let adapter = record.adapter { call.console.print("merged with \(Format.path(adapter))") }
     if let out { call.console.print("model: \(out)") }
     return .ok
