@@ -76,7 +76,8 @@ let package = Package(
     room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
       name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["Blocks", "PEFTKernel", "Registry"],
-      resources: entries.map { .embedInCode("methods/\($0).yaml") }, swiftSettings: settings),
+      resources: entries.map { .embedInCode("methods/\($0).yaml") } + [.embedInCode("docs/grid.md")],
+      swiftSettings: settings),
     room(
       "PEFTCLI",
       [

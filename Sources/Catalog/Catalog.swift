@@ -67,6 +67,9 @@ public enum Catalog {
     method.entries.map { EntrySource(file: "methods/\($0.key).yaml", bytes: $0.value) }
   }
 
+  /// What goes with what among these methods, as the conformance suite found it.
+  public static let grid = String(decoding: PackageResources.grid_md, as: UTF8.self)
+
   /// The registry of these methods, and of a user's own entries in `folders`.
   public static func registry(folders: [String] = []) throws -> MethodRegistry {
     try MethodRegistry(plugins: plugins, entries: entries, folders: folders)

@@ -4,6 +4,7 @@ import Files
 import JSON
 import Models
 import PEFTKernel
+import Registry
 import Training
 
 #if canImport(Glibc)
@@ -14,7 +15,9 @@ import Training
 
 /// A method on a small transformer with three layers, and a few sequences to learn by heart.
 struct Workshop {
-  let trial: Trial
+  let assembly: Assembly
+  /// The peak rate of its trainers.
+  let learningRate: Double
   let model: any LanguageModel
   /// Stands for the model before quantization, for starts that ask for one.
   private let original: (any LanguageModel)?
@@ -27,11 +30,14 @@ struct Workshop {
     "rms_norm_eps": 1e-5, "tie_word_embeddings": false,
   ]
 
-  init(_ trial: Trial) throws {
-    self.trial = trial
+  init(_ trial: Trial) throws { try self.init(trial.entry, trial.assembly, learningRate: trial.method.learningRate) }
+
+  init(_ entry: MethodEntry, _ assembly: Assembly, learningRate: Double = 1e-2) throws {
+    self.assembly = assembly
+    self.learningRate = learningRate
     model = try Self.fresh(seed: 5)
-    original = trial.assembly.initialization.wants.original ? try Self.fresh(seed: 6) : nil
-    sites = trial.entry.hasAdapter ? try trial.entry.defaultTargets.select(from: model.sites) : []
+    original = assembly.initialization.wants.original ? try Self.fresh(seed: 6) : nil
+    sites = entry.hasAdapter ? try entry.defaultTargets.select(from: model.sites) : []
     var random = Philox(key: 6)
     let vocabulary = model.vocabularySize
     examples = (0..<4).map { _ in Example(ids: (0..<8).map { _ in Int32(random.integer(below: vocabulary)) }) }
@@ -47,7 +53,7 @@ struct Workshop {
   /// The adapter at step 0, as training starts it.
   func adapter(seed: UInt64 = 7) throws -> Adapter {
     try EvidenceStage(
-      trial.assembly, sites: sites, on: model, examples: examples, seed: seed, origin: original, firstRate: 0.01
+      assembly, sites: sites, on: model, examples: examples, seed: seed, origin: original, firstRate: 0.01
     ).start()
   }
 
@@ -64,7 +70,7 @@ struct Workshop {
   func trainer(_ adapter: Adapter, _ rule: any UpdateRule = AdamW(), batchSize: Int = 2) throws -> Trainer {
     try Trainer(
       model: model, adapter: adapter, batches: BatchPlan(examples, batchSize: batchSize, shuffles: false, seed: 8),
-      optimizer: rule, peakRate: trial.method.learningRate, schedule: Schedule(total: 20), clipNorm: nil, seed: 9)
+      optimizer: rule, peakRate: learningRate, schedule: Schedule(total: 20), clipNorm: nil, seed: 9)
   }
 
   /// The logits of all sequences, with or without an adapter.

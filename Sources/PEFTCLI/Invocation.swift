@@ -8,11 +8,14 @@ struct Invocation: Sendable {
   let plugins: [Plugin]
   let entries: [EntrySource]
   let folders: [String]
+  /// What goes with what among the built-in methods, where a page of it comes with the program.
+  let grid: String?
   let console: Console
   /// Diagnostics, on standard error when asked for.
   let log: Logger
 
-  init(plugins: [Plugin], entries: [EntrySource], console: Console, options: CommonOptions) {
+  init(plugins: [Plugin], entries: [EntrySource], grid: String?, console: Console, options: CommonOptions) {
+    self.grid = grid
     self.plugins = plugins
     self.entries = entries
     self.folders = options.folders

@@ -15,22 +15,23 @@ import Training
 ///
 ///     await PEFTCommand.main(plugins: Catalog.plugins + [MyMethod.plugin], entries: Catalog.entries + [myEntry])
 ///
-/// in its `main.swift`.
+/// in its `main.swift`. `grid` is the page of what goes with what among those methods, where it was made before.
 public enum PEFTCommand {
   /// Runs the command line of this process and ends it with the command's exit code.
-  public static func main(plugins: [Plugin], entries: [EntrySource]) async -> Never {
+  public static func main(plugins: [Plugin], entries: [EntrySource], grid: String? = nil) async -> Never {
     // A reader that leaves early must not end a training run; writes then fail with EPIPE and are dropped.
     signal(SIGPIPE, SIG_IGN)
     // Nor must a limit on the size of files: writes then fail with EFBIG, which is reported and leaves nothing half-written.
     signal(SIGXFSZ, SIG_IGN)
     let console = Console.standard
-    let status = await run(Array(CommandLine.arguments.dropFirst()), plugins: plugins, entries: entries, console: console)
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    let status = await run(arguments, plugins: plugins, entries: entries, grid: grid, console: console)
     exit(console.failure == nil || status != .ok ? status.rawValue : ExitStatus.io.rawValue)
   }
 
   /// Runs one command line, without the program's name, and says how it ended; never ends the process.
   public static func run(
-    _ arguments: [String], plugins: [Plugin], entries: [EntrySource], console: Console
+    _ arguments: [String], plugins: [Plugin], entries: [EntrySource], grid: String? = nil, console: Console
   ) async -> ExitStatus {
     do {
       let command = try RootCommand.parseAsRoot(arguments)
@@ -43,7 +44,7 @@ public enum PEFTCommand {
       // What the building blocks offer is there whether a program names them or not.
       let blocks = BuildingBlocks.plugin
       let all = plugins.contains { $0.name == blocks.name } ? plugins : [blocks] + plugins
-      let call = Invocation(plugins: all, entries: entries, console: console, options: subcommand.common)
+      let call = Invocation(plugins: all, entries: entries, grid: grid, console: console, options: subcommand.common)
       return try await subcommand.run(call)
     } catch {
       return report(error, console)

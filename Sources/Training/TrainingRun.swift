@@ -75,7 +75,8 @@ public actor TrainingRun {
   private var adapterPath: String { Folder.join(session.file.outputDir, "adapter") }
   private var modelPath: String { Folder.join(session.file.outputDir, "model") }
 
-  private static let noGradient =
+  /// What is said where nothing can be learned from where the run starts.
+  public static let noGradient =
     "every gradient of the first step is exactly zero: as it starts, what is trained does not reach the loss; train other roles too, "
     + "or choose another init"
 

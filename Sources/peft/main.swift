@@ -1,4 +1,4 @@
 import Catalog
 import PEFTCLI
 
-await PEFTCommand.main(plugins: Catalog.plugins, entries: Catalog.entries)
+await PEFTCommand.main(plugins: Catalog.plugins, entries: Catalog.entries, grid: Catalog.grid)

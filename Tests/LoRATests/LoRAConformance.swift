@@ -26,6 +26,29 @@ import Testing
     for failure in law.check(conformance) { Issue.record("\(failure)") }
   }
 
+  @Test(arguments: Law.all) func qrUpholds(_ law: Law) throws {
+    var conformance = try conformance()
+    (conformance.entry, conformance.axes.initialization) = ("olora", "olora")
+    conformance.axes.trainable = ["factor-a", "factor-b"]
+    conformance.cases = [["rank": .int(1), "alpha": .int(1)], ["rank": .int(3), "alpha": .int(6)]]
+    // The weight alone says where it starts.
+    conformance.drawsStart = false
+    conformance.goldens = []
+    for failure in law.check(conformance) { Issue.record("\(failure)") }
+  }
+
+  /// r·in a site: B stays.
+  @Test(arguments: Law.all) func leastDirectionsUphold(_ law: Law) throws {
+    var conformance = try conformance()
+    (conformance.entry, conformance.axes.initialization) = ("mica", "mica")
+    conformance.axes.trainable = ["factor-a"]
+    conformance.cases = [["rank": .int(2), "alpha": .int(2)], ["rank": .int(3), "scaling": .string("rslora")]]
+    conformance.parameterCount = { sites, options in sites.reduce(0) { $0 + options.int("rank") * $1.inputs } }
+    conformance.drawsStart = false
+    conformance.goldens = []
+    for failure in law.check(conformance) { Issue.record("\(failure)") }
+  }
+
   /// r·(in + out) a site, and out more where B has a bias.
   private func conformance() throws -> MethodConformance {
     var conformance = MethodConformance(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Conformance
 import JSON
 import PEFTKernel
 import Registry
@@ -10,6 +11,9 @@ struct MethodsCommand: Subcommand {
   @Argument(help: "A method to describe.")
   var name: String?
 
+  @Flag(help: "Print what goes with what: projections, starts, trained roles, optimizers.")
+  var matrix = false
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -17,6 +21,12 @@ struct MethodsCommand: Subcommand {
 
   func run(_ call: Invocation) async throws -> ExitStatus {
     let registry = try call.registry()
+    if matrix {
+      // Methods of the user's own are in no page that was made before: the suite finds out.
+      let known = call.folders.isEmpty ? call.grid : nil
+      call.console.print(try known ?? GridDocument.markdown(try Grid(registry)))
+      return .ok
+    }
     guard let name else {
       list(registry, call.console)
       return .ok
