@@ -11,6 +11,7 @@
 #define M(name) name##f
 #include "reference_pointwise.h"
 #include "reference_rows.h"
+#include "reference_sparse.h"
 #undef T
 #undef FN
 #undef M
@@ -20,3 +21,4 @@
 #define M(name) name
 #include "reference_pointwise.h"
 #include "reference_rows.h"
+#include "reference_sparse.h"

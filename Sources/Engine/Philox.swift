@@ -54,6 +54,17 @@ public struct Philox: Sendable, RandomNumberGenerator {
   /// Uniform integer in 0..<bound.
   public mutating func integer(below bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
 
+  /// `count` distinct integers of 0..<bound, ascending, every set of them equally likely (Floyd's method: `count` draws).
+  public mutating func distinct(_ count: Int, below bound: Int) -> [Int] {
+    precondition(count <= bound, "\(count) distinct integers below \(bound)")
+    var chosen = Set<Int>(minimumCapacity: count)
+    for last in bound - count..<bound {
+      let candidate = integer(below: last + 1)
+      chosen.insert(chosen.contains(candidate) ? last : candidate)
+    }
+    return chosen.sorted()
+  }
+
   /// Standard normal (Box-Muller; one of the pair is used, so that draws never depend on their parity).
   public mutating func normal() -> Double {
     let radius = (-2 * log(1 - uniform())).squareRoot()

@@ -46,7 +46,7 @@ public struct Adapter: Sendable {
             "tensor \(spec.key) of the \(owner) has shape \(tensor.shape), but this method on this model needs \(spec.shape)")
         }
       }
-      try parameterization.projection.check(tensors)
+      try parameterization.projection.check(tensors, at: sites)
     }
     try check(tensors, "adapter")
     if let offset {

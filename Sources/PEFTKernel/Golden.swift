@@ -74,13 +74,13 @@ public enum GoldenProblem: Sendable {
 public struct GoldenComputation: Sendable {
   /// The optimizer or tool that is checked.
   public var entry: String
-  /// How each result of the file is computed, by its full name there.
-  public var results: [String: @Sendable () throws(Refusal) -> Tensor]
+  /// What was computed, by the full name that the file states it under.
+  public var results: [String: Tensor]
   /// Results the file states and this computation does not check: their full names, each with the reason.
   public var unchecked: [String: String]
 
   public init(
-    entry: String, results: [String: @Sendable () throws(Refusal) -> Tensor], unchecked: [String: String] = [:]
+    entry: String, results: [String: Tensor], unchecked: [String: String] = [:]
   ) {
     self.entry = entry
     self.results = results

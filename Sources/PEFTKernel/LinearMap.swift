@@ -12,6 +12,8 @@ public protocol LinearMap: Sendable {
   func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor
   /// [outputs, inputs].
   func dense() -> Tensor
+  /// left · map for left [m, outputs]: for merging, where a transform is cheaper than the product with its matrix.
+  func multiplied(from left: Tensor) -> Tensor
   /// The map as factor · matrix where it keeps a factor apart: files then hold both as they are.
   var scaled: (factor: Double, matrix: Tensor) { get }
   /// Equal for maps that compute the same from the same input: sites that read one input then share one result. Nil where nothing is
@@ -24,6 +26,7 @@ public protocol LinearMap: Sendable {
 extension LinearMap {
   public func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { base + apply(x) }
   public func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor { base - apply(x) }
+  public func multiplied(from left: Tensor) -> Tensor { left.multiplied(by: dense()) }
   public var scaled: (factor: Double, matrix: Tensor) { (1, dense()) }
   public var share: String? { nil }
   public var pair: Pair? { nil }
@@ -39,6 +42,7 @@ struct Negated: LinearMap {
   func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { map.apply(x, subtractedFrom: base) }
   func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor { map.apply(x, addedTo: base) }
   func dense() -> Tensor { map.dense() * -1 }
+  func multiplied(from left: Tensor) -> Tensor { map.multiplied(from: left) * -1 }
   var scaled: (factor: Double, matrix: Tensor) {
     let (factor, matrix) = map.scaled
     return (-factor, matrix)

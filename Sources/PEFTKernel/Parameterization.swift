@@ -35,6 +35,8 @@ public protocol Projection: Sendable {
   func derive(_ layout: [TensorSpec], at site: Site, on base: any BaseMap) throws(Refusal) -> Tensors
   /// Refuses values that no adapter of this method can have. Names and shapes fit the layout already.
   func check(_ stored: Tensors) throws(Refusal)
+  /// The same where what is allowed depends on the sites; asks `check(_:)` unless a method has its own.
+  func check(_ stored: Tensors, at sites: [Site]) throws(Refusal)
   /// Stored numbers → what the sites use; runs once per step, and is differentiated once per step.
   func prepare(_ stored: Tensors, _ now: Moment, _ bases: Bases) -> Tensors
   /// What the prepared tensors do to the weight of `site`; refuses where that depends on the input.
@@ -56,6 +58,8 @@ extension Projection {
   public func scale(at site: Site) -> Double { 1 }
 
   public func check(_ stored: Tensors) throws(Refusal) {}
+
+  public func check(_ stored: Tensors, at sites: [Site]) throws(Refusal) { try check(stored) }
 
   public func derive(_ layout: [TensorSpec], at site: Site, on base: any BaseMap) throws(Refusal) -> Tensors { Tensors() }
 

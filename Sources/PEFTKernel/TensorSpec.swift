@@ -37,6 +37,8 @@ public enum Fill: Sendable, Hashable {
   case identity(noise: Double)
   /// Given values, row-major.
   case values([Double])
+  /// Distinct places in a matrix of that size, drawn at random: [2, count], row numbers and then column numbers, in row-major order.
+  case places(rows: Int, columns: Int)
   /// Values that follow from options and sites, whatever the seed.
   case computed(Computation)
 
@@ -48,6 +50,9 @@ public enum Fill: Sendable, Hashable {
     case .normal(let deviation): return random.normal(shape, deviation: deviation, scalar)
     case .values(let values): return Tensor(values, shape: shape, scalar)
     case .computed(let computation): return Tensor(computation.values(), shape: shape).converted(to: scalar)
+    case .places(let rows, let columns):
+      let places = random.distinct(shape[1], below: rows * columns)
+      return Tensor(places.map { Double($0 / columns) } + places.map { Double($0 % columns) }, shape: shape, scalar)
     case .identity(let noise):
       let (n, m) = (shape[shape.count - 2], shape[shape.count - 1])
       return Tensor(

@@ -62,7 +62,7 @@ public struct WeightChange: Sendable {
     var sum = Tensor.zeros(weight.shape, weight.scalar)
     for chain in chains {
       guard let first = chain.first else { continue }
-      let product = chain.dropFirst().reduce(first.dense()) { $0.multiplied(by: $1.dense()) }
+      let product = chain.dropFirst().reduce(first.dense()) { $1.multiplied(from: $0) }
       sum = sum + product.converted(to: weight.scalar)
     }
     guard let gain else { return sum }

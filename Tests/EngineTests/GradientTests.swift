@@ -61,6 +61,16 @@ import Testing
     },
     Case(name: "weighted slices", shapes: [[3, 8], [3, 4]]) { $0[0].weightedSlices($0[1]) },
     Case(name: "mixture", shapes: [[3, 4], [5, 2, 4], [3, 5]]) { $0[0].mixture(of: $0[1], $0[2]) },
+    Case(name: "Hadamard transform", shapes: [[3, 8]]) { $0[0].hadamard(Hadamard(inputs: 8)) },
+    Case(name: "padded Hadamard transform", shapes: [[2, 17]]) { $0[0].hadamard(Hadamard(inputs: 17)) },
+    Case(name: "cropped Hadamard transform", shapes: [[2, 36]]) { $0[0].hadamardTransposed(Hadamard(inputs: 33)) },
+    Case(name: "sparse product", shapes: [[3, 5], [4], [3, 3]]) {
+      $0[0].sparse($0[1], at: somePlaces, scale: 0.7, addedTo: $0[2])
+    },
+    Case(name: "sparse product of many rows", shapes: [[40, 5], [4], [40, 3]]) {
+      $0[0].sparse($0[1], at: somePlaces, scale: 0.7, addedTo: $0[2])
+    },
+    Case(name: "scattered entries", shapes: [[4]]) { $0[0].scattered(at: somePlaces, scale: 0.7) },
     Case(name: "divergence", shapes: [[3, 5], [3, 5]]) { $0[0].divergence(from: $0[1]) },
     Case(name: "divergence of some", shapes: [[2, 4], [2, 4]]) {
       $0[0].divergence(from: $0[1], allowed: [true, false, true, true, false, true, true, false])
@@ -131,6 +141,9 @@ import Testing
     for (a, b) in zip(wide, narrow) { #expect(abs(a - b) < 2e-5 * max(1, abs(a))) }
   }
 }
+
+/// Four places of [3, 5]; row 1 has none.
+let somePlaces = SparsePlaces(Tensor([0, 0, 2, 2, 1, 4, 0, 4], shape: [2, 4], .float64), outputs: 3, inputs: 5)!
 
 /// A tensor of distinct, moderate values.
 func ramp(_ shape: [Int]) -> Tensor {

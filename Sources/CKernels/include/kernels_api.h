@@ -98,3 +98,31 @@ void CK_FN(embed)(CK_T *y, const CK_T *table, const int32_t *ids, size_t rows, s
 void CK_FN(embed_grad_acc)(CK_T *dtable, const CK_T *dy, const int32_t *ids, size_t rows, size_t cols);
 // y[o] = W[o,:] . x for row_begin <= o < row_end; W is [rows, cols].
 void CK_FN(gemv)(CK_T *y, const CK_T *W, const CK_T *x, size_t row_begin, size_t row_end, size_t cols);
+
+// ---- hadamard.c: H = base (x) Sylvester of `size` = order 2^a; base is [order, order] of +-1, NULL where order is 1.
+// y[t,:] = scale H x[t,:], or scale H' x[t,:] where transposed; x is [rows, from], read as if padded with zeros to size, of
+// the result y [rows, to] takes the first `to`, or adds them where accumulate. scratch holds size numbers. No overlaps.
+void CK_FN(hadamard)(CK_T *y, int accumulate, const CK_T *x, const CK_T *base, int transposed, CK_T scale,
+                     CK_T *scratch, size_t rows, size_t from, size_t to, size_t order, size_t size);
+
+// ---- sparse.c: entry l of a matrix stands at (row[l], column[l]): whole numbers, ascending by row, then by column.
+// 1 where the `count` entries are that and lie in [outputs, inputs], else 0. The other functions trust them.
+int CK_FN(entries_fit)(const CK_T *row, const CK_T *column, size_t count, size_t outputs, size_t inputs);
+// A tile holds 32 tokens side by side: tile[j,t] = x[t,j], 0 for t from rows (at most 32) on; and back.
+void CK_FN(to_tile)(CK_T *tile, const CK_T *x, size_t rows, size_t cols);
+void CK_FN(from_tile)(CK_T *x, int accumulate, const CK_T *tile, size_t rows, size_t cols);
+// On tiles: y[row[l],:] += scale theta[l] z[column[l],:].
+void CK_FN(entries_acc)(CK_T *y, const CK_T *theta, const CK_T *row, const CK_T *column, CK_T scale, const CK_T *z,
+                        size_t count);
+// dtheta[l] += scale dy[row[l],:] . z[column[l],:].
+void CK_FN(entries_gradient_acc)(CK_T *dtheta, const CK_T *row, const CK_T *column, CK_T scale, const CK_T *dy,
+                                 const CK_T *z, size_t count);
+// The entries of the transpose: new_* list them ascending by column, then by row. next holds inputs numbers.
+void CK_FN(entries_transposed)(CK_T *new_theta, CK_T *new_row, CK_T *new_column, const CK_T *theta, const CK_T *row,
+                               const CK_T *column, int32_t *next, size_t count, size_t inputs);
+// For one token, y, z, dy, dz rows of activations: y as above; then dtheta[l] += scale dy[row[l]] z[column[l]] and
+// dz[column[l]] += scale theta[l] dy[row[l]], either of which may be NULL.
+void CK_FN(entries_row_acc)(CK_T *y, const CK_T *theta, const CK_T *row, const CK_T *column, CK_T scale, const CK_T *z,
+                            size_t count);
+void CK_FN(entries_row_backward_acc)(CK_T *dz, CK_T *dtheta, const CK_T *theta, const CK_T *row, const CK_T *column,
+                                     CK_T scale, const CK_T *dy, const CK_T *z, size_t count);
