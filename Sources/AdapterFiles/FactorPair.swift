@@ -27,7 +27,7 @@ struct FactorPair {
     let (left, right) = (chain[seam - 1].scaled, chain[seam].scaled)
     up = left.matrix
     if seam > 1 { up = chain[..<(seam - 1)].reversed().reduce(left.matrix.transposed) { $1.apply($0) }.transposed }
-    down = chain[(seam + 1)...].reduce(right.matrix) { $0.multiplied(by: $1.dense()) }
+    down = chain[(seam + 1)...].reduce(right.matrix) { $1.multiplied(from: $0) }
     factor = left.factor * right.factor
   }
 
@@ -61,8 +61,16 @@ struct Decomposition {
     return size > 0 ? lost / size : 0
   }
 
-  /// The least rank that misses no more than a file's rounding hides.
-  var rank: Int { (0...s.count).first { missed(rank: $0) <= Decomposition.hidden } ?? s.count }
+  /// The least rank that misses no more than a file's rounding hides, or than `noise`, an absolute length.
+  func rank(noise: Double) -> Int {
+    var lost = 0.0
+    let most = max(Decomposition.hidden * size, noise)
+    for k in s.indices.reversed() {
+      lost += s[k] * s[k]
+      if lost.squareRoot() > most { return k + 1 }
+    }
+    return 0
+  }
 
   /// A sixtieth of the unit of F32: what is smaller cannot be told from the rounding of the factors.
   static let hidden = 1e-9

@@ -119,7 +119,7 @@ extension LoRAConversion.Factors {
       throw Refusal("the change at \(site.id) is not finite", remedy: "use an adapter from before the run diverged")
     }
     let whole = try delta.decomposition()
-    let needed = whole.rank
+    let needed = whole.rank(noise: delta.noise)
     if limit == nil, delta.rest != nil, needed * (site.outputs + site.inputs) >= site.outputs * site.inputs {
       throw Self.fullRank(needed, whole, site)
     }
@@ -142,7 +142,7 @@ extension LoRAConversion.Factors {
     bias = delta.bias
     report = LoRAConversion.SiteReport(
       path: site.id.path, use: site.use, width: delta.width, rank: pair.rank,
-      error: rank < needed ? whole.missed(rank: rank) : 0, size: whole.size)
+      error: rank < needed ? whole.missed(rank: rank) : 0, size: needed == 0 ? 0 : whole.size)
   }
 
   private static func fullRank(_ rank: Int, _ whole: Decomposition, _ site: Site) -> Refusal {

@@ -6,6 +6,8 @@ struct SiteDelta {
   let site: Site
   private(set) var thin: [FactorPair] = []
   private(set) var rest: Tensor?
+  /// The lengths of what `rest` is the sum of.
+  private var restSize = 0.0
   /// What is added to the base's bias.
   private(set) var bias: Tensor?
 
@@ -15,7 +17,10 @@ struct SiteDelta {
   mutating func add(_ change: WeightChange, weight: Double, on base: any BaseMap) {
     let gain = change.gain?.converted(to: .float64)
     func gained(_ matrix: Tensor) -> Tensor { gain.map { matrix.multipliedByColumn($0) } ?? matrix }
-    func addDense(_ matrix: Tensor) { rest = rest.map { $0 + matrix } ?? matrix }
+    func addDense(_ matrix: Tensor) {
+      restSize += matrix.sumOfSquares.squareRoot()
+      rest = rest.map { $0 + matrix } ?? matrix
+    }
     for chain in change.chains where !chain.isEmpty {
       if let pair = FactorPair(chain) {
         thin.append(
@@ -50,6 +55,12 @@ struct SiteDelta {
   var width: Int {
     let most = min(site.outputs, site.inputs)
     return rest == nil ? min(most, thin.reduce(0) { $0 + $1.rank }) : most
+  }
+
+  /// What rounding in double leaves where parts take each other away.
+  var noise: Double {
+    let sizes = thin.map { ($0.up.sumOfSquares * $0.down.sumOfSquares).squareRoot() * $0.factor.magnitude }
+    return 1e-13 * sizes.reduce(restSize, +)
   }
 
   var isFinite: Bool {

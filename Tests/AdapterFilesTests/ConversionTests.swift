@@ -29,9 +29,9 @@ struct ConversionTests {
     #expect((twice.up.multiplied(by: twice.down) * twice.scale - dense * 2).largestMagnitude < 1e-7)
     let nothing = try converted(1, -1)
     #expect(nothing.report.rank == 1 && nothing.up.largestMagnitude == 0 && nothing.report.error == 0)
-    // A weight of 0 leaves an adapter out, to the bit.
+    // A weight of 0 leaves an adapter out, and the other's numbers as they are.
     let alone = try converted(1, 0)
-    #expect(alone.up.isSame(as: try converted(1, 0).up) || alone.up.values == (try converted(1, 0)).up.values)
+    #expect(alone.up.floats == adapter.tensors["lora_B.weight", site.id].floats)
     #expect(alone.report.width == 3 && alone.scale == 2)
   }
 
@@ -95,7 +95,7 @@ struct ConversionTests {
       delta.add(change, weight: -0.5, on: base)
       #expect((delta.dense - change.dense(on: weight) * -0.5).largestMagnitude < 1e-12)
       #expect(delta.width == width)
-      #expect(try delta.decomposition().rank == width)
+      #expect(try delta.decomposition().rank(noise: delta.noise) == width)
       guard width == 6 else { continue }
       do throws(Refusal) {
         _ = try LoRAConversion.Factors(delta, rank: nil)
@@ -209,9 +209,11 @@ struct UnmergingTests {
     try Merging.merge(adapter, into: model, dtype: .f16, to: scratch["one"])
     #expect(try bytes(scratch["one"])["model.safetensors"] != base["model.safetensors"])
     let record = try Unmerging.unmerge(scratch["one"], to: scratch["back"])
-    #expect(try bytes(scratch["back"]) == base && bytes(model.directory.path) == base)
+    #expect(try bytes(scratch["back"]) == base)
+    #expect(try bytes(model.directory.path) == base)
     #expect(record.baseFiles.map(\.name) == ["config.json", "model.safetensors", "tokenizer.json"])
-    #expect(try record.baseDigest == model.directory.digest() && record.adapter == nil)
+    #expect(try record.baseDigest == model.directory.digest())
+    #expect(record.adapter == nil)
     let one = try bytes(scratch["one"])
     try Merging.merge(adapter, into: ModelLoader.load(scratch["one"]), to: scratch["two"])
     try Unmerging.unmerge(scratch["two"], to: scratch["one-again"])

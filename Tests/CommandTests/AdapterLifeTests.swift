@@ -23,26 +23,27 @@ import Testing
 
   @Test func severalAdaptersAreUsedByName() async throws {
     let scratch = try await trained()
-    let ids = try scratch.ids()
     func loss(_ arguments: String...) async throws -> Double {
       try #require(
-        try await scratch.peft(["eval", "--data", ids, "--json"] + arguments).json()["loss"]?.double)
+        try await scratch.peft(["eval", "--data", "@tokens.safetensors", "--json"] + arguments).json()["loss"]?.double)
     }
     let alone = try await [
       loss("--model", "@model"), loss("--model", "@model", "--adapter", "@one/adapter"),
       loss("--model", "@model", "--adapter", "@two/adapter"),
     ]
     #expect(Set(alone).count == 3)
-    let table = try await scratch.peft(["eval", "--data", ids, "--json"] + pair(scratch)).json()
+    let table = try await scratch.peft(["eval", "--data", "@tokens.safetensors", "--json"] + pair(scratch)).json()
     let rows = try #require(table["results"]?.array)
     #expect(rows.compactMap { $0["adapter"]?.string } == ["base", "one", "two"])
     #expect(rows.compactMap { $0["loss"]?.double } == alone)
     for (name, expected) in zip(["base", "one", "two"], alone) {
-      let report = try await scratch.peft(["eval", "--data", ids, "--json", "--use", name] + pair(scratch)).json()
+      let report = try await scratch.peft(["eval", "--data", "@tokens.safetensors", "--json", "--use", name] + pair(scratch))
+        .json()
       #expect(report["loss"]?.double == expected)
     }
-    let shown = await scratch.peft(["eval", "--data", ids] + pair(scratch))
+    let shown = await scratch.peft(["eval", "--data", "@tokens.safetensors"] + pair(scratch))
     #expect(shown.printed.hasPrefix("adapter  ") && shown.printed.contains("\none ") && shown.printed.contains("\nbase "))
+    let ids = try scratch.ids()
     // Where one is meant, it must be said which.
     let forward = ["forward", "--inputs", ids, "--out", "@out.safetensors"] + pair(scratch)
     let ambiguous = await scratch.peft(forward)
@@ -53,7 +54,7 @@ import Testing
     #expect(unknown.notes == "peft: error: --use: there is no adapter `tow`; did you mean `two`?\n")
     #expect(await scratch.peft(forward + ["--use", "two"]).status == .ok)
     let twice = await scratch.peft(
-      "eval", "--data", ids, "--model", "@model", "--adapter", "@one/adapter", "--adapter", "@two/adapter")
+      "eval", "--data", "@tokens.safetensors", "--model", "@model", "--adapter", "@one/adapter", "--adapter", "@two/adapter")
     #expect(twice.status == .usage && twice.notes.contains("two adapters are called `adapter`; give each a name of its own"))
   }
 
