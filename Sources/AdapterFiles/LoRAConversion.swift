@@ -148,10 +148,10 @@ extension LoRAConversion.Factors {
   private static func fullRank(_ rank: Int, _ whole: Decomposition, _ site: Site) -> Refusal {
     let ranks = [1, 4, 8, 16, 32, 64, 128, 256].filter { 2 * $0 <= rank }.suffix(4)
     let costs = (ranks.isEmpty ? [1] : Array(ranks)).map { k in
-      "\(k) misses \((whole.missed(rank: k) * 1000).rounded() / 10) % of the change here"
+      "\(k) misses \((whole.missed(rank: k) * 1000).rounded() / 10) %"
     }
     return Refusal(
       "the change at \(site.id) [\(site.outputs), \(site.inputs)] has rank \(rank), so exact factors would be no smaller than the weight",
-      remedy: "merge the adapter, or give a rank (--rank): \(costs.joined(separator: ", "))")
+      remedy: "merge the adapter, or give a rank (--rank): \(costs.joined(separator: ", ")) of the change here")
   }
 }
