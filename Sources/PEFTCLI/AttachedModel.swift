@@ -22,10 +22,9 @@ struct ModelOptions: ParsableArguments {
 
   /// The model with the one adapter that is meant; of several, `--use` must say which.
   func open(_ call: Invocation) throws -> AttachedModel {
-    let attached = try openAll(call)
-    guard use == nil, attached.bank.names.count > 1 else { return attached }
-    let names = (attached.bank.names + [AdapterBank.base]).map { "--use \($0)" }
-    throw Failure(.usage, "there are \(attached.bank.names.count) adapters; say which is used: \(names.joined(separator: ", "))")
+    guard use == nil, adapter.count > 1 else { return try openAll(call) }
+    let names = (adapter.map { NamedFolder($0).name } + [AdapterBank.base]).map { "--use \($0)" }
+    throw Failure(.usage, "there are \(adapter.count) adapters; say which is used: \(names.joined(separator: ", "))")
   }
 
   /// The model with all adapters by name; in use is what `--use` says, or else the only one there is.
