@@ -26,28 +26,54 @@ public enum Merging {
   /// tensor's own). All else is the base's.
   ///
   /// One tensor at a time is in memory. Refuses methods that depend on the input, biases where the base has none, and
-  /// values that are not finite or that the type cannot hold. The base and `inputs` are never replaced.
+  /// values that are not finite or that the type cannot hold. The base and `inputs` are never replaced. A record of the base's files, and
+  /// of the adapter's in `adapterFolder`, comes to lie in the directory: ``Unmerging`` works from it.
   @discardableResult
   public static func merge(
     _ adapter: Adapter, into model: any LanguageModel, dtype: StoredType? = nil,
-    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], to folder: String
+    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], from adapterFolder: String? = nil, to folder: String
   ) throws -> Report {
-    guard !adapter.layout.isEmpty else { throw Refusal("there is no adapter to merge") }
     let reports = Reports()
     var copy = try ModelCopy(model, dtype: dtype)
+    let plan = try plan(adapter, into: model, reports)
+    copy.changed = plan.changed
+    copy.ownHead = plan.ownHead
+    if !model.directory.tensorNames.isEmpty { copy.record = try MergeRecord(of: model.directory, adapter: adapterFolder) }
+    try copy.write(existing: existing, inputs: inputs + [adapterFolder].compactMap { $0 }, to: folder)
+    return Report(sites: adapter.sites.compactMap { reports.bySite[$0.id] }, notes: plan.notes)
+  }
+
+  /// The merged parameters in memory, by name and in the file's shapes, for runs that give them as `ModelRun.trained`. The base is not
+  /// touched: a run without them is the base's, to the bit. Refuses what ``merge`` refuses, and an adapted head that shares the table.
+  public static func parameters(_ adapter: Adapter, into model: any LanguageModel) throws -> [String: Tensor] {
+    let plan = try plan(adapter, into: model, Reports())
+    if let head = plan.ownHead {
+      throw Refusal("\(head.name) is the embedding table, which the adapter leaves as it is", remedy: "merge into a directory")
+    }
+    return try plan.changed.mapValues { try $0().converted(to: .float32) }
+  }
+
+  private struct Plan {
+    var changed: [String: () throws -> Tensor] = [:]
+    var ownHead: ModelCopy.OwnHead?
     var notes: [String] = []
+  }
+
+  private static func plan(_ adapter: Adapter, into model: any LanguageModel, _ reports: Reports) throws(Refusal) -> Plan {
+    guard !adapter.layout.isEmpty else { throw Refusal("there is no adapter to merge") }
+    var plan = Plan()
     if model.quantization != nil {
-      notes.append("the base is quantized; the merged model is not: its weights are numbers again")
+      plan.notes.append("the base is quantized; the merged model is not: its weights are numbers again")
     }
     let types = Dictionary(model.parameters.map { ($0.name, $0.type) }) { first, _ in first }
     for (site, change) in try adapter.changes(as: .float64) {
       let weight = site.id.path + ".weight"
       let merged = { try Self.merged(change, at: site, of: model, reports) }
       if types[weight] != nil {
-        copy.changed[weight] = merged
+        plan.changed[weight] = merged
       } else if site.use == "head" {
-        copy.ownHead = (weight, [site.outputs, site.inputs], model.parameters.first?.type ?? .f32, merged)
-        notes.append("\(site.id) shared the embedding table; the merged model has a head of its own")
+        plan.ownHead = (weight, [site.outputs, site.inputs], model.parameters.first?.type ?? .f32, merged)
+        plan.notes.append("\(site.id) shared the embedding table; the merged model has a head of its own")
       } else {
         throw Refusal("\(site.id) has no weight of its own in the files")
       }
@@ -58,10 +84,9 @@ public enum Merging {
           "the adapter adds a bias at \(site.id), where the base has none",
           remedy: "keep the adapter beside its base, or export it")
       }
-      copy.changed[name] = { model.parameter(name).converted(to: .float64) + bias }
+      plan.changed[name] = { model.parameter(name).converted(to: .float64) + bias }
     }
-    try copy.write(existing: existing, inputs: inputs, to: folder)
-    return Report(sites: adapter.sites.compactMap { reports.bySite[$0.id] }, notes: notes)
+    return plan
   }
 
   private final class Reports {

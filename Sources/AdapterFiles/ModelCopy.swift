@@ -12,7 +12,11 @@ struct ModelCopy {
   /// New values by parameter name, in the file's shape; made when their turn has come.
   var changed: [String: () throws -> Tensor] = [:]
   /// A head of its own for a model that shares the embedding table: its name, and its values [vocabulary, hidden].
-  var ownHead: (name: String, shape: [Int], type: StoredType, make: () throws -> Tensor)?
+  var ownHead: OwnHead?
+  /// What was merged, where it was.
+  var record: MergeRecord?
+
+  typealias OwnHead = (name: String, shape: [Int], type: StoredType, make: () throws -> Tensor)
 
   /// Weights that are written in codes, by parameter name, and what config.json then says of them.
   var codes: [String: WeightCodes] = [:]
@@ -45,6 +49,9 @@ struct ModelCopy {
     }
     try Companions.copy(from: model.directory.path, to: directory.partial)
     try WholeFile.write(config().text(indented: true) + "\n", to: Folder.join(directory.partial, "config.json"))
+    if let record {
+      try WholeFile.write(record.json.text(indented: true) + "\n", to: Folder.join(directory.partial, MergeRecord.fileName))
+    }
     try directory.commit()
   }
 

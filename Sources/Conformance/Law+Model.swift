@@ -60,6 +60,16 @@ extension Law {
     if trial.entry.hasAdapter && first.isIdentical(to: second) { faults.append("two adapters compute the same") }
     if !shop.logits(one).isIdentical(to: first) { faults.append("an adapter computes something else after another was in use") }
     if !shop.logits(nil).isIdentical(to: base) { faults.append("the base computes something else after adapters were in use") }
+    guard trial.entry.hasAdapter else { return faults }
+    var bank = AdapterBank(on: shop.model)
+    try bank.add(one, as: "one")
+    try bank.add(two, as: "two")
+    for (name, expected) in [("one", first), ("two", second), ("base", base), ("two", second), ("one", first)] {
+      try bank.use(name)
+      if !shop.logits(bank.active).isIdentical(to: expected) {
+        faults.append("switched by name, \(name) computes something else")
+      }
+    }
     return faults
   }
 

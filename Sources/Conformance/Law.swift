@@ -22,6 +22,10 @@ public enum Law: String, CaseIterable, Sendable {
   case goldens
   /// The merged weight computes what base and adapter compute, or merging is refused with its reason.
   case merge
+  /// As a plain LoRA the change is itself where that is called exact, and as far from it as is said where not; so are sums of adapters.
+  case conversion
+  /// A merged model computes what base and adapter compute, and unmerged it is the base, to the byte.
+  case unmerge
   /// Neither forward nor backward forms a matrix of a weight's size.
   case memory
   /// Analytic gradients through a whole model are the differences'; those of a training step are the same.
@@ -34,7 +38,7 @@ public enum Law: String, CaseIterable, Sendable {
   case optimizers
   /// k + m steps are k steps, a checkpoint and m steps, to the bit.
   case resume
-  /// Two adapters on one base do not disturb each other.
+  /// Two adapters on one base do not disturb each other, whichever of them is in use.
   case isolation
   /// What was trained can be started again, from the byte.
   case reset
@@ -65,6 +69,8 @@ public enum Law: String, CaseIterable, Sendable {
     case .approximation: try approximation(trial)
     case .goldens: []
     case .merge: try merge(trial)
+    case .conversion: try conversion(trial)
+    case .unmerge: try unmerge(trial)
     case .memory: try memory(trial)
     case .modelGradient: try modelGradient(trial)
     case .movement: try movement(trial)

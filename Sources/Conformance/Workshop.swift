@@ -74,10 +74,10 @@ struct Workshop {
   }
 
   /// The logits of all sequences, with or without an adapter.
-  func logits(_ adapter: Adapter?) -> Tensor {
+  func logits(_ adapter: Adapter?, merged: [String: Tensor] = [:]) -> Tensor {
     let batch = Batch(examples)
     let pass = Pass(now: Moment(), rows: batch.rows, sites: sites)
-    let run = ModelRun(pass: pass, attachment: adapter?.attached())
+    let run = ModelRun(pass: pass, attachment: adapter?.attached(), trained: merged)
     return model.logits(model.hidden(batch.ids, run), run)
   }
 

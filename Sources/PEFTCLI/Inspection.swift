@@ -1,3 +1,4 @@
+import AdapterFiles
 import Files
 import JSON
 
@@ -38,6 +39,10 @@ struct Inspection {
     ]
     for key in keys {
       if let value = directory.config[key], !value.isNull { facts.append((key, value)) }
+    }
+    if let record = try? MergeRecord(in: folder) {
+      facts.append(("merged_from", .string(record.base)))
+      if let adapter = record.adapter { facts.append(("merged_adapter", .string(adapter))) }
     }
     facts.append(("tokenizer.json", .bool(Folder.isFile(Folder.join(folder, "tokenizer.json")))))
     facts.append(("files", .array(directory.shards.map { .string(Folder.split($0.path).name) })))

@@ -21,7 +21,8 @@ struct RootCommand: ParsableCommand {
         CommandGroup(
           name: "Files",
           subcommands: [
-            MergeCommand.self, ExportCommand.self, QuantizeCommand.self, InspectCommand.self, ForwardCommand.self,
+            MergeCommand.self, UnmergeCommand.self, ExportCommand.self, CombineCommand.self, QuantizeCommand.self,
+            InspectCommand.self, ForwardCommand.self,
           ]),
         CommandGroup(
           name: "Methods and machine",

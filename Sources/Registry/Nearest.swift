@@ -1,8 +1,8 @@
 /// Finding what a misspelt word was meant to be.
-enum Nearest {
+public enum Nearest {
   /// The candidate that differs from `word` in the fewest letters, if it differs in few; of equals the first.
   /// Case does not count, nor does the choice between `-`, `_` and `.`.
-  static func name(to word: String, among candidates: [String]) -> String? {
+  public static func name(to word: String, among candidates: [String]) -> String? {
     let wanted = plain(word)
     var best: (name: String, distance: Int)?
     for candidate in candidates {
@@ -16,7 +16,7 @@ enum Nearest {
   }
 
   /// `; did you mean `x`?`, or the list of what is known.
-  static func remedy(for word: String, among candidates: [String]) -> String {
+  public static func remedy(for word: String, among candidates: [String]) -> String {
     if let name = name(to: word, among: candidates) { return "; did you mean `\(name)`?" }
     var seen: Set<String> = []
     let known = candidates.filter { seen.insert($0).inserted }

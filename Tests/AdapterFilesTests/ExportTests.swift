@@ -86,16 +86,16 @@ struct ExportTests {
   func cut() throws {
     var random = Philox(key: 1)
     let maps = [[9, 7], [7, 2], [2, 8], [8, 5]].map { Matrix(random.normal($0, deviation: 1, .float64), scale: 2) }
-    let pair = FactorPair(maps)
+    let pair = try #require(FactorPair(maps))
     #expect(pair.up.shape == [9, 2])
     #expect(pair.down.shape == [2, 5])
     let product = maps.dropFirst().reduce(maps[0].dense()) { $0.multiplied(by: $1.dense()) }
-    #expect((pair.up.multiplied(by: pair.down) * 16 - product).largestMagnitude < 1e-10)
-    for shape in [[3, 5], [5, 3]] {
-      let one = Matrix(random.normal(shape, deviation: 1, .float64))
-      let alone = FactorPair([one])
-      #expect(alone.rank == 3)
-      #expect(alone.up.multiplied(by: alone.down).values == one.values.values)
+    #expect((pair.dense - product).largestMagnitude < 1e-10)
+    // The factors at the seam stand as they are; what they keep apart stays apart.
+    #expect(FactorPair(Array(maps[1...2]))?.up.isSame(as: maps[1].values) == true)
+    #expect(FactorPair(Array(maps[1...2]))?.factor == 4)
+    for shapes in [[[3, 5]], [[3, 4], [4, 5]], [[5, 3], [3, 3]]] {
+      #expect(FactorPair(shapes.map { Matrix(random.normal($0, deviation: 1, .float64)) }) == nil)
     }
   }
 }

@@ -104,7 +104,8 @@ struct MergingTests {
     let adapter = try lowRank(LowRank(rank: 2, alpha: 4), on: model.sites("q_proj"))
     try Merging.merge(adapter, into: model, dtype: .bf16, to: scratch["merged"])
     #expect(
-      try Folder.names(in: scratch["merged"]) == ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"])
+      try Folder.names(in: scratch["merged"])
+        == ["config.json", "generation_config.json", "merge_record.json", "model.safetensors", "tokenizer.json"])
     #expect(try TextFile.read(scratch["merged/tokenizer.json"]) == "{\"a\":1}")
     let merged = try ModelLoader.load(scratch["merged"])
     #expect(merged.directory.config["dtype"] == "bfloat16")

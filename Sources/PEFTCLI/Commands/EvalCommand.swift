@@ -1,12 +1,15 @@
+import AdapterFiles
 import ArgumentParser
 import Files
 import JSON
 import Models
+import PEFTKernel
 import Training
 
 struct EvalCommand: Subcommand {
   static let configuration = CommandConfiguration(
-    commandName: "eval", abstract: "Loss and perplexity of a model on a data file.")
+    commandName: "eval", abstract: "Loss and perplexity of a model on a data file.",
+    discussion: "With several adapters and no --use, of the base and each of them: a table.")
 
   enum LossOn: String, ExpressibleByArgument, CaseIterable {
     case completion
@@ -38,15 +41,35 @@ struct EvalCommand: Subcommand {
   }
 
   func run(_ call: Invocation) async throws -> ExitStatus {
-    let attached = try model.open(call)
+    let attached = try model.openAll(call)
     let examples = try examples(for: attached.model, call)
+    let bank = attached.bank
+    guard model.use == nil, bank.names.count > 1 else {
+      let result = evaluation(attached.model, attached.adapter, examples, call)
+      return try report(result, examples, call)
+    }
+    // Several, and none is meant: each in its turn, beside the base.
+    var results = [(name: AdapterBank.base, result: evaluation(attached.model, nil, examples, call))]
+    for name in bank.names {
+      results.append((name, evaluation(attached.model, try bank.adapter(name), examples, call)))
+    }
+    return try report(results, examples, call)
+  }
+
+  private func evaluation(
+    _ model: any LanguageModel, _ adapter: Adapter?, _ examples: [Example], _ call: Invocation
+  ) -> Evaluation {
     let console = call.console
-    let result = Evaluation.of(attached.model, adapter: attached.adapter, examples, tokensPerBatch: batchTokens) { done in
+    let result = Evaluation.of(model, adapter: adapter, examples, tokensPerBatch: batchTokens) { done in
       guard console.isTerminal else { return }
       let bar = ProgressBar(label: "examples", step: done, steps: examples.count)
       console.draw(bar.text(width: console.width, isUnicode: ProgressBar.isUnicode))
     }
     console.draw("")
+    return result
+  }
+
+  private func report(_ result: Evaluation, _ examples: [Example], _ call: Invocation) throws -> ExitStatus {
     if json {
       let report: JSON = [
         "loss": .double(result.loss), "perplexity": .double(result.perplexity), "tokens": .int(result.tokens),
@@ -59,6 +82,27 @@ struct EvalCommand: Subcommand {
       call.console.print("tokens      \(Format.grouped(result.tokens)) in \(Format.grouped(examples.count)) examples")
     }
     guard result.loss.isFinite else { throw Failure(.failed, "the loss is \(Format.plain(result.loss))") }
+    return .ok
+  }
+
+  private func report(
+    _ results: [(name: String, result: Evaluation)], _ examples: [Example], _ call: Invocation
+  ) throws -> ExitStatus {
+    let tokens = results.first?.result.tokens ?? 0
+    if json {
+      let rows = results.map { name, result -> JSON in
+        ["adapter": .string(name), "loss": .double(result.loss), "perplexity": .double(result.perplexity)]
+      }
+      call.console.print(
+        (["results": .array(rows), "tokens": .int(tokens), "examples": .int(examples.count)] as JSON).text())
+    } else {
+      let rows = results.map { [$0.name, Format.fixed($0.result.loss, 6), Format.significant($0.result.perplexity, 6)] }
+      for line in Format.table([["adapter", "loss", "perplexity"]] + rows, right: [1, 2]) { call.console.print(line) }
+      call.console.print("\n\(Format.grouped(tokens)) tokens in \(Format.grouped(examples.count)) examples")
+    }
+    if let wrong = results.first(where: { !$0.result.loss.isFinite }) {
+      throw Failure(.failed, "the loss of \(wrong.name) is \(Format.plain(wrong.result.loss))")
+    }
     return .ok
   }
 

@@ -6,7 +6,10 @@ import Models
 struct ExportCommand: Subcommand {
   static let configuration = CommandConfiguration(
     commandName: "export", abstract: "Write an adapter of any method that changes weights as a plain LoRA that PEFT loads.",
-    discussion: "Exact where the change has low rank; else the best approximation of the rank, its error printed.")
+    discussion: """
+      Exact where the change has low rank, and then no wider than it needs; with --rank, the best approximation of that rank, its error \
+      printed. Changes of full rank need --rank.
+      """)
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The base model.", valueName: "folder"))
   var model: String
@@ -38,15 +41,12 @@ struct ExportCommand: Subcommand {
     for note in stored.notes { call.console.note("note: \(note)") }
     let report = try LoRAExport.write(
       stored.adapter, of: base, rank: rank, existing: overwrite ? .replace : .refuse, inputs: [adapter], to: out)
+    let shown = ConversionReport(report: report, out: out)
     if json {
-      let sites = report.sites.map { ["path": .string($0.path), "rank": .int($0.rank), "error": .double($0.error)] as JSON }
-      call.console.print(
-        (["out": .string(out), "exact": .bool(report.isExact), "sites": .array(sites)] as JSON).text(indented: true))
-      return .ok
+      call.console.print(shown.json.text(indented: true))
+    } else {
+      for line in shown.lines { call.console.print(line) }
     }
-    let rows = report.sites.map { [$0.path, String($0.rank), $0.error == 0 ? "exact" : Format.significant($0.error, 3)] }
-    for line in Format.table([["site", "rank", "relative error"]] + rows, right: [1, 2]) { call.console.print(line) }
-    call.console.print("\nadapter: \(out)")
     return .ok
   }
 }

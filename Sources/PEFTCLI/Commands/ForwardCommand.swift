@@ -53,7 +53,7 @@ struct ForwardCommand: Subcommand {
   /// What is read must not be written over: the ids, and files of the model and the adapter.
   private func refuseInputs() throws(FileError) {
     guard let target = Folder.real(out) else { return }
-    let folders = [model.model, model.adapter].compactMap { $0.flatMap(Folder.real) }
+    let folders = ([model.model] + model.adapter.map { NamedFolder($0).folder }).compactMap(Folder.real)
     guard target == Folder.real(inputs) || folders.contains(Folder.split(target).folder) else { return }
     throw FileError(.cannotCreate, out, "is an input and is not replaced", remedy: "write to another file")
   }

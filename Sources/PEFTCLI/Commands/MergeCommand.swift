@@ -3,6 +3,8 @@ import ArgumentParser
 import Files
 import JSON
 import Models
+import Tokenization
+import Training
 
 struct MergeCommand: Subcommand {
   static let configuration = CommandConfiguration(
@@ -22,6 +24,12 @@ struct MergeCommand: Subcommand {
   @Option(help: "Number type of the weights: f32, bf16 or f16; default: each tensor's own.", transform: WeightFormat.parse)
   var dtype: WeightFormat?
 
+  @Option(help: ArgumentHelp("Text to compare the logits on; default: random token ids.", valueName: "text"))
+  var text: String?
+
+  @Flag(inversion: .prefixedNo, help: "Compare the merged model's logits with those of base and adapter.")
+  var check = true
+
   @Flag(help: "Replace the folder if it holds a model and nothing else.")
   var overwrite = false
 
@@ -36,6 +44,7 @@ struct MergeCommand: Subcommand {
 
   func run(_ call: Invocation) async throws -> ExitStatus {
     let base = try ModelLoader.load(model)
+    let sequences = try sequences(base)
     guard let adapter else {
       try ModelWriter.write(base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, to: out)
       call.console.print(json ? (["out": .string(out), "sites": []] as JSON).text(indented: true) : "model: \(out)")
@@ -43,8 +52,11 @@ struct MergeCommand: Subcommand {
     }
     let stored = try AdapterReader.read(adapter, for: base, registry: call.registry())
     let report = try Merging.merge(
-      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, inputs: [adapter], to: out)
+      stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, inputs: [adapter], from: adapter,
+      to: out)
     for note in stored.notes + report.notes { call.console.note("note: \(note)") }
+    let agreement = try check ? Agreement(base, stored.adapter, with: ModelLoader.load(out), on: sequences) : nil
+    let ids = text == nil ? "random ids" : "ids of the text"
     if json {
       let sites = report.sites.map { site -> JSON in
         [
@@ -52,15 +64,39 @@ struct MergeCommand: Subcommand {
           "relative_change": .double(site.relativeChange),
         ]
       }
-      call.console.print((["out": .string(out), "sites": .array(sites)] as JSON).text(indented: true))
+      let compared = agreement.map { agreement -> JSON in
+        [
+          "largest_difference": .double(agreement.largestDifference), "largest_logit": .double(agreement.largestLogit),
+          "same_choices": .int(agreement.sameChoices), "positions": .int(agreement.positions), "on": .string(ids),
+        ]
+      }
+      let report: JSON = ["out": .string(out), "logits": compared ?? .null, "sites": .array(sites)]
+      call.console.print(report.text(indented: true))
     } else {
       let rows = report.sites.map {
         [$0.path, Format.significant($0.largestChange, 3), Format.significant($0.relativeChange, 3)]
       }
       for line in Format.table([["site", "largest |ΔW|", "‖ΔW‖/‖W‖"]] + rows, right: [1, 2]) { call.console.print(line) }
+      if let agreement {
+        call.console.print(
+          "\nlargest difference of a logit: \(Format.significant(agreement.largestDifference, 3)) on \(agreement.positions) \(ids) "
+            + "(largest logit \(Format.significant(agreement.largestLogit, 3)), same likeliest token at \(agreement.sameChoices))"
+        )
+      }
       call.console.print("\nmodel: \(out)")
     }
+    if let agreement, !agreement.largestDifference.isFinite {
+      throw Failure(.failed, "the logits are not finite; the model was written to \(out)")
+    }
     return .ok
+  }
+
+  /// What the logits are compared on.
+  private func sequences(_ model: any LanguageModel) throws -> [[Int32]] {
+    guard let text else { return Agreement.randomSequences(for: model) }
+    let ids = try RunSession.tokenizer(of: model).encode(text).prefix(model.maximumPositions).map { Int32($0) }
+    guard !ids.isEmpty else { throw Failure(.usage, "--text: has no tokens") }
+    return [ids]
   }
 }
 
