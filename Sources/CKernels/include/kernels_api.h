@@ -104,12 +104,13 @@ void CK_FN(gemv)(CK_T *y, const CK_T *W, const CK_T *x, size_t row_begin, size_t
 
 // ---- merge.c: a matrix of distances between the rows of two thin ones, a0 and a1 [q, cols], b0 and b1 [rows, q]:
 //   d[t,i] = c (|a0[:,i] - b0[t,:]| - |a1[:,i] - b1[t,:]|)
-// Rows of d and g, and rows of the a's and da's, start `stride` numbers apart, so that a caller may cut columns too.
+// Rows of d and g start `stride` numbers apart, rows of the a's and da's `stride_a`, so that a caller may cut columns too.
 void CK_FN(merge)(CK_T *d, const CK_T *a0, const CK_T *a1, const CK_T *b0, const CK_T *b1, CK_T c, size_t rows,
-                  size_t cols, size_t q, size_t stride);
+                  size_t cols, size_t q, size_t stride, size_t stride_a);
 // Adds what the gradient g of d makes of the a's and b's; 0 where a distance is 0. Blocks where g is 0 are passed over.
 void CK_FN(merge_backward_acc)(CK_T *da0, CK_T *da1, CK_T *db0, CK_T *db1, const CK_T *g, const CK_T *a0, const CK_T *a1,
-                               const CK_T *b0, const CK_T *b1, CK_T c, size_t rows, size_t cols, size_t q, size_t stride);
+                               const CK_T *b0, const CK_T *b1, CK_T c, size_t rows, size_t cols, size_t q, size_t stride,
+                               size_t stride_a);
 // y = x gate(d): |d| where |d| is not at most t, else 0 (soft: |d| - t there).
 void CK_FN(merge_gate)(CK_T *y, const CK_T *x, const CK_T *d, CK_T t, int soft, size_t n);
 // Of the bits of |x[i]|: counts[(bits >> shift) % 2^width]++ where bits >> (shift + width) is `prefix`.
