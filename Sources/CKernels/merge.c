@@ -13,37 +13,43 @@ HELPER void distance16(f32x16 *y, const float *a, const float *b, size_t q, size
 }
 
 CLONED void merge_f32(float *d, const float *a0, const float *a1, const float *b0, const float *b1, float c,
-                      size_t rows, size_t cols, size_t q, size_t stride) {
+                      size_t rows, size_t cols, size_t q, size_t stride, size_t stride_a) {
   for (size_t t = 0; t < rows; t++) {
-    EACH(cols, f32x16 d0; f32x16 d1; distance16(&d0, a0, b0 + t * q, q, stride, i, lanes);
-         distance16(&d1, a1, b1 + t * q, q, stride, i, lanes); PUT(d + t * stride, (d0 - d1) * c););
+    EACH(cols, f32x16 d0; f32x16 d1; distance16(&d0, a0, b0 + t * q, q, stride_a, i, lanes);
+         distance16(&d1, a1, b1 + t * q, q, stride_a, i, lanes); PUT(d + t * stride, (d0 - d1) * c););
   }
 }
 
-// 16 columns of one piece: n = c g / distance, then da += n (a - b), db -= the sum of that.
-HELPER void piece16(float *da, float *db, const f32x16 *g, const float *a, const float *b, float c, size_t q,
-                    size_t stride, size_t i, size_t lanes) {
-  f32x16 d;
-  distance16(&d, a, b, q, stride, i, lanes);
-  f32x16 n = (d > 0.0f) ? *g * c / d : d - d;
-  pad16(&n, lanes, 0.0f);
-  for (size_t k = 0; k < q; k++) {
-    GET(v, a + k * stride);
-    GET(o, da + k * stride);
-    const f32x16 e = n * (v - b[k]);
-    PUT(da + k * stride, o + e);
-    db[k] -= sum16(&e);
-  }
+// One piece of one row, columns of the distance's vectors [from, to), at most 8: n = c g / distance, then da += n (a - b)
+// and db -= the sum of that. Sums stay in their lanes until the row is done.
+HELPER void piece_row(float *da, float *db, const float *g, const float *a, const float *b, float c, size_t cols, size_t q,
+                      size_t from, size_t to, size_t stride) {
+  f32x16 sums[8] = {0};
+  EACH(cols, GET(gt, g); if (__builtin_reduce_or(gt != 0.0f)) {
+    f32x16 d;
+    distance16(&d, a, b, q, stride, i, lanes);
+    f32x16 n = (d > 0.0f) ? gt * c / d : d - d;
+    pad16(&n, lanes, 0.0f);
+    for (size_t k = from; k < to; k++) {
+      GET(v, a + k * stride);
+      GET(o, da + k * stride);
+      const f32x16 e = n * (v - b[k]);
+      PUT(da + k * stride, o + e);
+      sums[k - from] += e;
+    }
+  });
+  for (size_t k = from; k < to; k++) db[k] -= sum16(&sums[k - from]);
 }
 
 CLONED void merge_backward_acc_f32(float *da0, float *da1, float *db0, float *db1, const float *g, const float *a0,
                                    const float *a1, const float *b0, const float *b1, float c, size_t rows, size_t cols,
-                                   size_t q, size_t stride) {
+                                   size_t q, size_t stride, size_t stride_a) {
   for (size_t t = 0; t < rows; t++) {
-    EACH(cols, GET(gt, g + t * stride); if (__builtin_reduce_or(gt != 0.0f)) {
-      piece16(da0, db0 + t * q, &gt, a0, b0 + t * q, c, q, stride, i, lanes);
-      piece16(da1, db1 + t * q, &gt, a1, b1 + t * q, -c, q, stride, i, lanes);
-    });
+    for (size_t k = 0; k < q; k += 8) {
+      const size_t to = k + 8 < q ? k + 8 : q;
+      piece_row(da0, db0 + t * q, g + t * stride, a0, b0 + t * q, c, cols, q, k, to, stride_a);
+      piece_row(da1, db1 + t * q, g + t * stride, a1, b1 + t * q, -c, cols, q, k, to, stride_a);
+    }
   }
 }
 

@@ -7,10 +7,10 @@ static T FN(distance)(const T *a, const T *b, size_t q, size_t stride) {
 }
 
 void FN(merge)(T *d, const T *a0, const T *a1, const T *b0, const T *b1, T c, size_t rows, size_t cols, size_t q,
-               size_t stride) {
+               size_t stride, size_t stride_a) {
   for (size_t t = 0; t < rows; t++) {
     for (size_t i = 0; i < cols; i++) {
-      d[t * stride + i] = (FN(distance)(a0 + i, b0 + t * q, q, stride) - FN(distance)(a1 + i, b1 + t * q, q, stride)) * c;
+      d[t * stride + i] = (FN(distance)(a0 + i, b0 + t * q, q, stride_a) - FN(distance)(a1 + i, b1 + t * q, q, stride_a)) * c;
     }
   }
 }
@@ -26,13 +26,13 @@ static void FN(merge_piece)(T *da, T *db, T g, const T *a, const T *b, T c, size
 }
 
 void FN(merge_backward_acc)(T *da0, T *da1, T *db0, T *db1, const T *g, const T *a0, const T *a1, const T *b0, const T *b1,
-                            T c, size_t rows, size_t cols, size_t q, size_t stride) {
+                            T c, size_t rows, size_t cols, size_t q, size_t stride, size_t stride_a) {
   for (size_t t = 0; t < rows; t++) {
     for (size_t i = 0; i < cols; i++) {
       const T gt = g[t * stride + i];
       if (gt == 0) continue;
-      FN(merge_piece)(da0 + i, db0 + t * q, gt, a0 + i, b0 + t * q, c, q, stride);
-      FN(merge_piece)(da1 + i, db1 + t * q, gt, a1 + i, b1 + t * q, -c, q, stride);
+      FN(merge_piece)(da0 + i, db0 + t * q, gt, a0 + i, b0 + t * q, c, q, stride_a);
+      FN(merge_piece)(da1 + i, db1 + t * q, gt, a1 + i, b1 + t * q, -c, q, stride_a);
     }
   }
 }

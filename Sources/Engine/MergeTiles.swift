@@ -7,21 +7,27 @@ struct MergeTiles {
   private let points: Points
   private let gatePoints: Points?
 
-  /// Both factors of one merge; A transposed to [2, q, inputs], so that loops run over columns.
+  /// Both factors of one merge; A transposed to [2, q, stride], so that loops run over columns.
+  ///
+  /// Rows are some numbers longer than the inputs: at a distance of a power of two, all q would fall into one place of the cache.
   struct Points {
     let a: Tensor
     let b: Tensor
     let scale: Double
+    let inputs: Int
 
     init(a: Tensor, b: Tensor, scale: Double) {
       let (inputs, q) = (a.shape[1], a.columns)
-      let planes = (0..<2).map { a.detached.view($0 * inputs * q, [inputs, q]).transposed }
-      self.a = Tensor.joinedRows(planes).reshaped([2, q, inputs])
+      let planes = (0..<2).map { half in
+        Tensor.joinedColumns([a.detached.view(half * inputs * q, [inputs, q]).transposed, .zeros([q, 16], a.scalar)])
+      }
+      self.a = Tensor.joinedRows(planes).reshaped([2, q, inputs + 16])
+      self.inputs = inputs
       self.b = b.detached
       self.scale = scale
     }
 
-    var inputs: Int { a.columns }
+    var stride: Int { a.columns }
     var outputs: Int { b.shape[1] }
     var q: Int { b.columns }
 
@@ -34,14 +40,16 @@ struct MergeTiles {
 
     /// Rows `rows` of D, from row `place` of the tile on.
     func write(_ rows: Range<Int>, to tile: Tensor, at place: Int = 0) {
-      let (plane, start) = (q * inputs, place * inputs)
+      let (plane, start) = (q * stride, place * inputs)
       let (b0, b1) = (rows.lowerBound * q, (outputs + rows.lowerBound) * q)
       switch tile.scalar {
       case .float32:
         merge_f32(
-          tile.f32 + start, a.f32, a.f32 + plane, b.f32 + b0, b.f32 + b1, Float(scale), rows.count, inputs, q, inputs)
+          tile.f32 + start, a.f32, a.f32 + plane, b.f32 + b0, b.f32 + b1, Float(scale), rows.count, inputs, q, inputs,
+          stride)
       case .float64:
-        merge_f64(tile.f64 + start, a.f64, a.f64 + plane, b.f64 + b0, b.f64 + b1, scale, rows.count, inputs, q, inputs)
+        merge_f64(
+          tile.f64 + start, a.f64, a.f64 + plane, b.f64 + b0, b.f64 + b1, scale, rows.count, inputs, q, inputs, stride)
       }
     }
   }
@@ -144,7 +152,7 @@ struct MergeTiles {
 /// The gradients of A and B, added up over tiles of ∂/∂D.
 private struct FactorGradient {
   private let points: MergeTiles.Points
-  /// [2, q, inputs].
+  /// [2, q, stride].
   private let da: Tensor
   private let db: Tensor
   /// Columns that one core takes at a time: sums come out differently in pieces of another size.
@@ -163,17 +171,19 @@ private struct FactorGradient {
     let parts = Tensor.zeros([pieces, 2, rows.count, q], slope.scalar)
     Threads.each(pieces, width: slope.count * q < 4 * Threads.grain ? 1 : Threads.count) { piece in
       let (i, width) = (piece * Self.share, min(Self.share, inputs - piece * Self.share))
-      let (plane, b0, b1) = (q * inputs, rows.lowerBound * q, (points.outputs + rows.lowerBound) * q)
+      let (plane, b0, b1) = (q * points.stride, rows.lowerBound * q, (points.outputs + rows.lowerBound) * q)
       let (p0, p1) = (piece * 2 * rows.count * q, (piece * 2 + 1) * rows.count * q)
       switch slope.scalar {
       case .float32:
         merge_backward_acc_f32(
           da.f32 + i, da.f32 + plane + i, parts.f32 + p0, parts.f32 + p1, slope.f32 + i, points.a.f32 + i,
-          points.a.f32 + plane + i, points.b.f32 + b0, points.b.f32 + b1, Float(points.scale), rows.count, width, q, inputs)
+          points.a.f32 + plane + i, points.b.f32 + b0, points.b.f32 + b1, Float(points.scale), rows.count, width, q, inputs,
+          points.stride)
       case .float64:
         merge_backward_acc_f64(
           da.f64 + i, da.f64 + plane + i, parts.f64 + p0, parts.f64 + p1, slope.f64 + i, points.a.f64 + i,
-          points.a.f64 + plane + i, points.b.f64 + b0, points.b.f64 + b1, points.scale, rows.count, width, q, inputs)
+          points.a.f64 + plane + i, points.b.f64 + b0, points.b.f64 + b1, points.scale, rows.count, width, q, inputs,
+          points.stride)
       }
     }
     for piece in 0..<pieces {
@@ -186,7 +196,9 @@ private struct FactorGradient {
 
   var a: Tensor {
     let (inputs, q) = (points.inputs, points.q)
-    let planes = (0..<2).map { da.view($0 * q * inputs, [q, inputs]).transposed }
+    let planes = (0..<2).map { half in
+      da.view(half * q * points.stride, [q, points.stride]).slice(columns: 0..<inputs).transposed
+    }
     return Tensor.joinedRows(planes).reshaped([2, inputs, q])
   }
 

@@ -26,15 +26,15 @@ import Testing
     }
   }
 
-  @Test(arguments: [1, 15, 16, 17, 40], [1, 4]) func kernelsAgree(n: Int, q: Int) {
+  @Test(arguments: [1, 15, 16, 17, 40], [1, 4, 11]) func kernelsAgree(n: Int, q: Int) {
     let rows = 3
     let (a0, a1) = (values(q * n, seed: 1), values(q * n, seed: 2))
     let (b0, b1) = (values(rows * q, seed: 3), values(rows * q, seed: 4))
     let zeros = [Float](repeating: 0, count: rows * n)
     var (dA, dB, dC) = (zeros, zeros, wide(zeros))
-    merge_f32(&dA, a0, a1, b0, b1, 0.1, rows, n, q, n)
-    merge_ref_f32(&dB, a0, a1, b0, b1, 0.1, rows, n, q, n)
-    merge_f64(&dC, wide(a0), wide(a1), wide(b0), wide(b1), Double(Float(0.1)), rows, n, q, n)
+    merge_f32(&dA, a0, a1, b0, b1, 0.1, rows, n, q, n, n)
+    merge_ref_f32(&dB, a0, a1, b0, b1, 0.1, rows, n, q, n, n)
+    merge_f64(&dC, wide(a0), wide(a1), wide(b0), wide(b1), Double(Float(0.1)), rows, n, q, n, n)
     agree("merge", tolerance: 3e-7, fast: dA, reference: dB, double: dC)
 
     let x = values(rows * n, seed: 5)
@@ -49,10 +49,10 @@ import Testing
     let start = values(q * n, seed: 6), none = [Float](repeating: 0, count: rows * q)
     var (da0, da1, db0, db1) = (start, start, none, none), (ra0, ra1, rb0, rb1) = (start, start, none, none)
     var (wa0, wa1, wb0, wb1) = (wide(start), wide(start), wide(none), wide(none))
-    merge_backward_acc_f32(&da0, &da1, &db0, &db1, gA, a0, a1, b0, b1, 0.1, rows, n, q, n)
-    merge_backward_acc_ref_f32(&ra0, &ra1, &rb0, &rb1, gA, a0, a1, b0, b1, 0.1, rows, n, q, n)
+    merge_backward_acc_f32(&da0, &da1, &db0, &db1, gA, a0, a1, b0, b1, 0.1, rows, n, q, n, n)
+    merge_backward_acc_ref_f32(&ra0, &ra1, &rb0, &rb1, gA, a0, a1, b0, b1, 0.1, rows, n, q, n, n)
     merge_backward_acc_f64(
-      &wa0, &wa1, &wb0, &wb1, wide(gA), wide(a0), wide(a1), wide(b0), wide(b1), Double(Float(0.1)), rows, n, q, n)
+      &wa0, &wa1, &wb0, &wb1, wide(gA), wide(a0), wide(a1), wide(b0), wide(b1), Double(Float(0.1)), rows, n, q, n, n)
     agree("da0", tolerance: 1e-6, fast: da0, reference: ra0, double: wa0)
     agree("da1", tolerance: 1e-6, fast: da1, reference: ra1, double: wa1)
     agree("db0", tolerance: 1e-6, fast: db0, reference: rb0, double: wb0)

@@ -121,6 +121,22 @@ void CK_FN(decode_grid)(CK_T *y, const uint32_t *codes, const float *scales, con
 void CK_FN(decode_nibbles)(CK_T *y, const uint8_t *codes, const float *book, const CK_T *peaks, size_t first, size_t block,
                            size_t n);
 
+// ---- merge.c: a matrix of distances between the rows of two thin ones, a0 and a1 [q, cols], b0 and b1 [rows, q]:
+//   d[t,i] = c (|a0[:,i] - b0[t,:]| - |a1[:,i] - b1[t,:]|)
+// Rows of d and g start `stride` numbers apart, rows of the a's and da's `stride_a`, so that a caller may cut columns too.
+void CK_FN(merge)(CK_T *d, const CK_T *a0, const CK_T *a1, const CK_T *b0, const CK_T *b1, CK_T c, size_t rows,
+                  size_t cols, size_t q, size_t stride, size_t stride_a);
+// Adds what the gradient g of d makes of the a's and b's; 0 where a distance is 0. Blocks where g is 0 are passed over.
+void CK_FN(merge_backward_acc)(CK_T *da0, CK_T *da1, CK_T *db0, CK_T *db1, const CK_T *g, const CK_T *a0, const CK_T *a1,
+                               const CK_T *b0, const CK_T *b1, CK_T c, size_t rows, size_t cols, size_t q, size_t stride,
+                               size_t stride_a);
+// y = x gate(d): |d| where |d| is not at most t, else 0 (soft: |d| - t there).
+void CK_FN(merge_gate)(CK_T *y, const CK_T *x, const CK_T *d, CK_T t, int soft, size_t n);
+// Of the bits of |x[i]|: counts[(bits >> shift) % 2^width]++ where bits >> (shift + width) is `prefix`.
+void CK_FN(magnitude_counts)(uint32_t *counts, const CK_T *x, size_t n, unsigned shift, unsigned width, uint64_t prefix);
+// The smallest |x[i]| above t; infinity where there is none.
+CK_T CK_FN(magnitude_above)(const CK_T *x, size_t n, CK_T t);
+
 // ---- hadamard.c: H = base (x) Sylvester of `size` = order 2^a; base is [order, order] of +-1, NULL where order is 1.
 // y[t,:] = scale H x[t,:], or scale H' x[t,:] where transposed; x is [rows, from], read as if padded with zeros to size, of
 // the result y [rows, to] takes the first `to`, or adds them where accumulate. scratch holds size numbers. No overlaps.
@@ -148,17 +164,3 @@ void CK_FN(entries_row_acc)(CK_T *y, const CK_T *theta, const CK_T *row, const C
                             size_t count);
 void CK_FN(entries_row_backward_acc)(CK_T *dz, CK_T *dtheta, const CK_T *theta, const CK_T *row, const CK_T *column,
                                      CK_T scale, const CK_T *dy, const CK_T *z, size_t count);
-// ---- merge.c: a matrix of distances between the rows of two thin ones, a0 and a1 [q, cols], b0 and b1 [rows, q]:
-//   d[t,i] = c (|a0[:,i] - b0[t,:]| - |a1[:,i] - b1[t,:]|)
-// Rows of d and g, and rows of the a's and da's, start `stride` numbers apart, so that a caller may cut columns too.
-void CK_FN(merge)(CK_T *d, const CK_T *a0, const CK_T *a1, const CK_T *b0, const CK_T *b1, CK_T c, size_t rows,
-                  size_t cols, size_t q, size_t stride);
-// Adds what the gradient g of d makes of the a's and b's; 0 where a distance is 0. Blocks where g is 0 are passed over.
-void CK_FN(merge_backward_acc)(CK_T *da0, CK_T *da1, CK_T *db0, CK_T *db1, const CK_T *g, const CK_T *a0, const CK_T *a1,
-                               const CK_T *b0, const CK_T *b1, CK_T c, size_t rows, size_t cols, size_t q, size_t stride);
-// y = x gate(d): |d| where |d| is not at most t, else 0 (soft: |d| - t there).
-void CK_FN(merge_gate)(CK_T *y, const CK_T *x, const CK_T *d, CK_T t, int soft, size_t n);
-// Of the bits of |x[i]|: counts[(bits >> shift) % 2^width]++ where bits >> (shift + width) is `prefix`.
-void CK_FN(magnitude_counts)(uint32_t *counts, const CK_T *x, size_t n, unsigned shift, unsigned width, uint64_t prefix);
-// The smallest |x[i]| above t; infinity where there is none.
-CK_T CK_FN(magnitude_above)(const CK_T *x, size_t n, CK_T t);
