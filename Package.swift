@@ -10,7 +10,7 @@ let methods: KeyValuePairs = [
   "DoRA": ["dora"],
   "GaLore": [],
   "Hydra": ["hydra"],
-  "LoRA": ["loftq", "lora", "mica", "olora", "rslora"],
+  "LoRA": ["lora", "mica", "olora", "rslora"],
   "LoRAGA": ["lora-ga"],
   "LoRAPlus": [],
   "LoRAPro": [],
@@ -27,8 +27,10 @@ let methods: KeyValuePairs = [
   "WaRA": ["wara"],
 ]
 let plugins = methods.map(\.key)
-// Entries that need no code of their own: full fine-tuning, and compositions that no paper has.
-let composed = ["core-gradient", "full", "hadamard-first-step", "masked-principal", "spectrum-gradient", "wavelet-gradient"]
+// Entries that need no code of their own: what the building blocks make up, five of them compositions that no paper has.
+let composed = [
+  "core-gradient", "full", "hadamard-first-step", "loftq", "masked-principal", "spectrum-gradient", "wavelet-gradient",
+]
 let entries = composed + methods.flatMap(\.value)
 
 let settings: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]

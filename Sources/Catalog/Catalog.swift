@@ -25,6 +25,7 @@ import WaRA
 
 /// Every method of this package: its code and its entries in `methods/`.
 public enum Catalog {
+  private typealias Text = PackageResources
   private typealias Method = (plugin: Plugin, entries: KeyValuePairs<String, [UInt8]>)
 
   /// What the building blocks offer, then the methods as `Package.swift` lists them, each with its files.
@@ -32,40 +33,37 @@ public enum Catalog {
     (
       BuildingBlocks.plugin,
       [
-        "core-gradient": PackageResources.core_gradient_yaml, "full": PackageResources.full_yaml,
-        "hadamard-first-step": PackageResources.hadamard_first_step_yaml,
-        "masked-principal": PackageResources.masked_principal_yaml,
-        "spectrum-gradient": PackageResources.spectrum_gradient_yaml,
-        "wavelet-gradient": PackageResources.wavelet_gradient_yaml,
+        "core-gradient": Text.core_gradient_yaml, "full": Text.full_yaml,
+        "hadamard-first-step": Text.hadamard_first_step_yaml, "loftq": Text.loftq_yaml,
+        "masked-principal": Text.masked_principal_yaml,
+        "spectrum-gradient": Text.spectrum_gradient_yaml,
+        "wavelet-gradient": Text.wavelet_gradient_yaml,
       ]
     ),
     (AdaPreLoRAMethod.plugin, [:]),
     (AltLoRAMethod.plugin, [:]),
-    (BlockLoRAMethod.plugin, ["block-lora": PackageResources.block_lora_yaml]),
-    (DoRAMethod.plugin, ["dora": PackageResources.dora_yaml]),
+    (BlockLoRAMethod.plugin, ["block-lora": Text.block_lora_yaml]),
+    (DoRAMethod.plugin, ["dora": Text.dora_yaml]),
     (GaLoreMethod.plugin, [:]),
-    (HydraMethod.plugin, ["hydra": PackageResources.hydra_yaml]),
+    (HydraMethod.plugin, ["hydra": Text.hydra_yaml]),
     (
       LoRAMethod.plugin,
-      [
-        "loftq": PackageResources.loftq_yaml, "lora": PackageResources.lora_yaml, "mica": PackageResources.mica_yaml,
-        "olora": PackageResources.olora_yaml, "rslora": PackageResources.rslora_yaml,
-      ]
+      ["lora": Text.lora_yaml, "mica": Text.mica_yaml, "olora": Text.olora_yaml, "rslora": Text.rslora_yaml]
     ),
-    (LoRAGAMethod.plugin, ["lora-ga": PackageResources.lora_ga_yaml]),
+    (LoRAGAMethod.plugin, ["lora-ga": Text.lora_ga_yaml]),
     (LoRAPlusMethod.plugin, [:]),
     (LoRAProMethod.plugin, [:]),
     (LoRARITEMethod.plugin, [:]),
-    (LoRASBMethod.plugin, ["lora-sb": PackageResources.lora_sb_yaml, "lora-xs": PackageResources.lora_xs_yaml]),
-    (MaskedMethod.plugin, ["masked": PackageResources.masked_yaml]),
-    (PiSSAMethod.plugin, ["pissa": PackageResources.pissa_yaml]),
-    (QWHAMethod.plugin, ["qwha": PackageResources.qwha_yaml]),
-    (QueryableLoRAMethod.plugin, ["queryable-lora": PackageResources.queryable_lora_yaml]),
-    (SALTMethod.plugin, ["salt": PackageResources.salt_yaml]),
-    (SNELLMethod.plugin, ["snell": PackageResources.snell_yaml]),
+    (LoRASBMethod.plugin, ["lora-sb": Text.lora_sb_yaml, "lora-xs": Text.lora_xs_yaml]),
+    (MaskedMethod.plugin, ["masked": Text.masked_yaml]),
+    (PiSSAMethod.plugin, ["pissa": Text.pissa_yaml]),
+    (QWHAMethod.plugin, ["qwha": Text.qwha_yaml]),
+    (QueryableLoRAMethod.plugin, ["queryable-lora": Text.queryable_lora_yaml]),
+    (SALTMethod.plugin, ["salt": Text.salt_yaml]),
+    (SNELLMethod.plugin, ["snell": Text.snell_yaml]),
     (ScaledAdamWMethod.plugin, [:]),
-    (UniLoRAMethod.plugin, ["uni-lora": PackageResources.uni_lora_yaml]),
-    (WaRAMethod.plugin, ["wara": PackageResources.wara_yaml]),
+    (UniLoRAMethod.plugin, ["uni-lora": Text.uni_lora_yaml]),
+    (WaRAMethod.plugin, ["wara": Text.wara_yaml]),
   ]
 
   /// What the methods register.
@@ -77,7 +75,7 @@ public enum Catalog {
   }
 
   /// What goes with what among these methods, as the conformance suite found it.
-  public static let grid = String(decoding: PackageResources.grid_md, as: UTF8.self)
+  public static let grid = String(decoding: Text.grid_md, as: UTF8.self)
 
   /// The registry of these methods, and of a user's own entries in `folders`.
   public static func registry(folders: [String] = []) throws -> MethodRegistry {

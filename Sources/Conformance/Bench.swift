@@ -89,10 +89,11 @@ struct Bench {
 
   /// One pass over all sites in forward order: outputs by site, and what the method adds to the loss.
   func outputs(
-    _ adapter: Adapter, stored: Tensors? = nil, _ inputs: [SiteID: Tensor], _ now: Moment = Moment()
+    _ adapter: Adapter, stored: Tensors? = nil, _ inputs: [SiteID: Tensor], _ now: Moment = Moment(),
+    observer: (any PairObserver)? = nil
   ) -> (outputs: [SiteID: Tensor], penalties: [Tensor]) {
     let attachment = Attachment(adapter, stored: stored ?? adapter.tensors, now)
-    let pass = Pass(now: now, rows: RowLayout(lengths: [Bench.rows]), sites: sites)
+    let pass = Pass(now: now, rows: RowLayout(lengths: [Bench.rows]), sites: sites, observer: observer)
     var outputs: [SiteID: Tensor] = [:]
     for site in sites {
       guard let base = bases[site.id], let x = inputs[site.id] else { continue }

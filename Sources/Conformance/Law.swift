@@ -16,6 +16,8 @@ public enum Law: String, CaseIterable, Sendable {
   case order
   /// Analytic gradients are the differences', for every trained tensor and the input.
   case gradient
+  /// What an optimizer is shown of a pair is the gradient of its product.
+  case pairs
   /// A start near a matrix is as near as it says, and as near as can be where it says that.
   case approximation
   /// Reference files of independent oracles.
@@ -66,6 +68,7 @@ public enum Law: String, CaseIterable, Sendable {
     case .seed: try seed(trial)
     case .order: try order(trial)
     case .gradient: try gradient(trial)
+    case .pairs: try pairs(trial)
     case .approximation: try approximation(trial)
     case .goldens: []
     case .merge: try merge(trial)

@@ -1,3 +1,4 @@
+import Catalog
 import Files
 import JSON
 import PEFTCLI
@@ -254,6 +255,6 @@ import Testing
     #expect(page.printed.contains("trained: factor-b"))
     try await scratch.expectRefusal(
       "train", "@run.yaml", status: .configuration,
-      "run.yaml:2:9: there is no method `tiny`; known: block-lora, ")
+      "run.yaml:2:9: there is no method `tiny`; known: " + Catalog.registry().entries.keys.sorted().joined(separator: ", "))
   }
 }

@@ -29,8 +29,9 @@ import Testing
   @Test func everyEntryIsEmbeddedAndAssembles() throws {
     let files = try Folder.names(in: Folder.join(root, "methods")).filter { $0.hasSuffix(".yaml") }
     let text = try TextFile.read(Folder.join(root, "Package.swift"))
-    let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("let composed = [") })
-    let composed = line.split(separator: "\"").enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
+    let lines = text.split(separator: "\n")
+    let start = try #require(lines.firstIndex(of: "let composed = ["))
+    let composed = lines[start + 1].split(separator: "\"").enumerated().filter { $0.offset % 2 == 1 }.map { String($0.element) }
     #expect((composed + (try manifest().flatMap(\.entries))).map { $0 + ".yaml" }.sorted() == files)
     #expect(Catalog.entries.map(\.file).sorted() == files.map { "methods/" + $0 })
     let registry = try Catalog.registry()

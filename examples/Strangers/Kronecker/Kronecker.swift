@@ -29,7 +29,7 @@ public struct KroneckerAdapter: Projection {
     return specs
   }
 
-  public func change(at site: Site, _ prepared: Tensors) throws(Refusal) -> WeightChange {
+  public func change(at site: Site, _ prepared: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     WeightChange(chains: [[Kronecker(a: prepared["kron_A", site.id], b: prepared["kron_B", site.id], scale: scale)]])
   }
 
