@@ -7,7 +7,7 @@ import PEFTKernel
 ///
 /// on θ_d padded with zeros to a power of two L ≥ d: Z = diag(±1), Π a permutation, G = diag(g) with g ~ N(0, 1), H the
 /// Walsh–Hadamard matrix, HᵀH = L·I. As many blocks V are stacked as D needs; one block with L ≥ D is the textbook's form, at
-/// O(D log D). Every block has rows of one length and columns of one length, so that E[PᵀP] = I.
+/// O(D log D). The columns of a whole block have one length, and c makes it 1 over all blocks: PᵀP ≈ I.
 struct Fastfood: FactorMap {
   let length: Int
   let positions: Int
@@ -40,7 +40,7 @@ struct Fastfood: FactorMap {
     let shape = gaussian.shape
     guard shape.count == 2, shape[1] > 0, shape[1] & (shape[1] - 1) == 0, signs.shape == shape, permutation.shape == shape else {
       throw Refusal(
-        "the draws of fastfood have shapes \(signs.shape), \(permutation.shape), \(shape), but must be alike: blocks of a power of two"
+        "the draws of fastfood have shapes \(signs.shape), \(permutation.shape) and \(shape), not one, of blocks of a power of two"
       )
     }
     guard size >= length, blocks * size >= positions, blocks * size <= Int(Int32.max) else {
