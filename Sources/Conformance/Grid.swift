@@ -32,18 +32,17 @@ public struct Grid: Sendable {
   /// Tries every cell on a small model.
   public init(_ registry: MethodRegistry) throws {
     let projections = registry.axes.projections.values.filter { $0.name != "none" }.sorted { $0.name < $1.name }
-    for projection in projections {
-      let standard = Self.entry(of: projection, registry)
+    for (name, standard) in projections.flatMap({ Self.variants(of: $0, registry) }) {
       for start in registry.axes.inits.values.sorted(by: { $0.name < $1.name }) {
         var entry = standard
         entry.initialization = Self.choice(start)
-        starts.append(Cell(row: projection.name, column: start.name, outcome: Self.outcome(entry, "adamw", registry)))
+        starts.append(Cell(row: name, column: start.name, outcome: Self.outcome(entry, "adamw", registry)))
       }
       for roles in Self.subsets(of: standard, registry) {
         var entry = standard
         entry.trainable = TrainableSubset(roles: Set(roles))
-        let name = roles.joined(separator: "+")
-        subsets.append(Cell(row: projection.name, column: name, outcome: Self.outcome(entry, "adamw", registry)))
+        let column = roles.joined(separator: "+")
+        subsets.append(Cell(row: name, column: column, outcome: Self.outcome(entry, "adamw", registry)))
       }
     }
     for entry in registry.entries.values.sorted(by: { $0.name < $1.name }) {
@@ -54,6 +53,24 @@ public struct Grid: Sendable {
         optimizers.append(Cell(row: entry.name, column: optimizer, outcome: Self.outcome(small, optimizer, registry)))
       }
     }
+  }
+
+  /// The projection with its own defaults, and with every switch turned that a method turns: a rule may hang on one.
+  private static func variants(
+    of projection: AxisDefinition<any Projection>, _ registry: MethodRegistry
+  ) -> [(name: String, entry: MethodEntry)] {
+    let standard = entry(of: projection, registry)
+    var variants = [(projection.name, standard)]
+    for method in registry.entries.values.sorted(by: { $0.name < $1.name }) where method.projection.name == projection.name {
+      for spec in projection.options where spec.kind == .boolean {
+        guard let value = method.projection.options[spec.name], value != spec.standard else { continue }
+        var variant = standard
+        variant.projection.options[spec.name] = value
+        let name = "\(projection.name), \(spec.name): \(value.text)"
+        if !variants.contains(where: { $0.0 == name }) { variants.append((name, variant)) }
+      }
+    }
+    return variants
   }
 
   /// The projection with its own defaults, started and trained as the first method does that has it.

@@ -23,6 +23,12 @@ public enum GridDocument {
     return page
   }
 
+  /// The rule as it reads for every start or optimizer it strikes.
+  private static func rule(_ reason: String, of column: String) -> String {
+    if reason.hasPrefix("start \(column) ") { return "start … " + reason.dropFirst("start \(column) ".count) }
+    return reason.hasPrefix(column + " ") ? "… " + reason.dropFirst(column.count + 1) : reason
+  }
+
   private static func counts(_ cells: [Grid.Cell]) -> String {
     let trains = cells.count { $0.outcome == .trains }
     let fails = cells.count { if case .fails = $0.outcome { true } else { false } }
@@ -45,7 +51,8 @@ public enum GridDocument {
         case .trains: return "✓"
         case .idle: return "0"
         case .fails(let reason): return "fails: \(reason)"
-        case .refused(let rule):
+        case .refused(let reason):
+          let rule = Self.rule(reason, of: column)
           if let index = rules.firstIndex(of: rule) { return "\(index + 1)" }
           rules.append(rule)
           return "\(rules.count)"

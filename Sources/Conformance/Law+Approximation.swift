@@ -35,11 +35,13 @@ extension Law {
     _ derived: Tensors
   ) throws -> [String] {
     var tensors = Tensors(derived.values.merging(near.tensors.values) { $1 }).converted(to: .float64)
-    let missing = bench.layout.filter { $0.key.scope == .site(site.id) && tensors.values[$0.key] == nil }
-    guard missing.isEmpty else { return ["\(missing[0].key) is not among the tensors"] }
     // What sites share is as the layout fills it.
     for spec in bench.layout where spec.key.scope == .model { tensors[spec.key] = [spec].filled(Moment(), .float64)[spec.key] }
     guard let base = bench.bases[site.id] else { return [] }
+    // What follows from a start follows here too.
+    tensors.values.merge(try projection.complete(tensors, at: site, on: base).tensors.converted(to: .float64).values) { $1 }
+    let missing = bench.layout.filter { $0.key.scope == .site(site.id) && tensors.values[$0.key] == nil }
+    guard missing.isEmpty else { return ["\(missing[0].key) is not among the tensors"] }
     let weight = base.weight(as: .float64)
     func error(_ tensors: Tensors) throws(Refusal) -> Double {
       let prepared = projection.prepare(tensors, Moment(), bench.maps)

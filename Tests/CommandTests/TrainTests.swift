@@ -254,6 +254,6 @@ import Testing
     #expect(page.printed.contains("trained: factor-b"))
     try await scratch.expectRefusal(
       "train", "@run.yaml", status: .configuration,
-      "run.yaml:2:9: there is no method `tiny`; known: full, lora, lora-ga, queryable-lora, rslora, uni-lora")
+      "run.yaml:2:9: there is no method `tiny`; known: block-lora, ")
   }
 }

@@ -10,9 +10,11 @@ import Testing
 #endif
 
 @Suite struct GridTests {
+  private static let grid = Result { try Grid(try Catalog.registry()) }
+
   /// No cell is silent, and the page says what was found.
   @Test func everyCellTrainsOrIsRefusedByARule() throws {
-    let grid = try Grid(try Catalog.registry())
+    let grid = try Self.grid.get()
     for cell in grid.starts + grid.subsets + grid.optimizers {
       if case .fails(let reason) = cell.outcome { Issue.record("\(cell.row) × \(cell.column): \(reason)") }
       if case .refused(let rule) = cell.outcome { #expect(rule.count > 20, "\(cell.row) × \(cell.column): \(rule)") }
@@ -27,9 +29,9 @@ import Testing
 
   /// What the grid is for: these must train whatever else is refused.
   @Test func targetsGoWithEveryProjectionThatApproximates() throws {
-    let grid = try Grid(try Catalog.registry())
-    for projection in ["low-rank", "core"] {
-      for start in ["gradient", "first-step", "principal-weights"] {
+    let grid = try Self.grid.get()
+    for projection in ["low-rank", "core", "wavelet", "walsh-hadamard", "spectrum, relu: false", "masked"] {
+      for start in ["fill", "gradient", "first-step", "principal-weights"] {
         let cell = grid.starts.first { $0.row == projection && $0.column == start }
         #expect(cell?.outcome == .trains, "\(projection) × \(start)")
       }

@@ -121,7 +121,8 @@ struct LoRAStartTests {
     #expect(registry.initialization(called: .bool(true))?.name == "kaiming")
     #expect(registry.initialization(called: .bool(false))?.name == "random")
     #expect(registry.initialization(called: .string("gaussian"))?.name == "gaussian")
-    #expect(registry.initialization(called: .string("olora")) == nil)
+    #expect(registry.initialization(called: .string("olora"))?.name == "olora")
+    #expect(registry.initialization(called: .string("corda")) == nil)
   }
 
   @Test func zeroScaleIsNoted() throws {

@@ -83,6 +83,23 @@ import Testing
     }
   }
 
+  /// Where the base gives way by what the bands begin with, step 0 keeps its function.
+  @Test(arguments: WaveletBands.Bands.allCases) func whatIsTakenOffComesBack(_ bands: WaveletBands.Bands) throws {
+    let problem = try Problem("db2", levels: 2, bands, outputs: 17, inputs: 33)
+    var random = Philox(key: 24)
+    let base = TensorMap(matrix: random.normal([17, 33], deviation: 1, .float64))
+    let method = Assembly(
+      projection: problem.projection, initialization: FillStart(), trainable: TrainableSubset(roles: ["factor-a", "factor-b"]))
+    let adapter = try Adapter(
+      method, sites: [problem.site], layout: try Adapter.layout(method, over: [problem.site]), tensors: problem.tensors,
+      offset: problem.tensors, on: Bases { _ in base })
+    let x = random.normal([4, 33], deviation: 1, .float64)
+    let pass = Pass(now: Moment(), rows: RowLayout(lengths: [4]), sites: [problem.site])
+    let output = try #require(adapter.attached().output(at: problem.site.id, x, base, pass))
+    #expect((output - base(x)).largestMagnitude < 1e-12 && problem.delta.largestMagnitude > 0.1)
+    #expect(try adapter.change(at: problem.site).dense(on: base.matrix).largestMagnitude < 1e-12)
+  }
+
   /// dB = s·Σ_b (V_b)ᵀ·U_b·Aᵀ and dA = s·Σ_b Bᵀ·V_bᵀ·U_b with U, V the bands of x and dy: LoRA's gradients on band coefficients.
   /// Whoever watches the pair sees s·Σ_b V_bᵀ·U_b, the gradient of its product.
   @Test func gradientsAreThoseOfLoRAOnBands() throws {

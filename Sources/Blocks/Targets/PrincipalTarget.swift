@@ -9,6 +9,8 @@ public struct PrincipalTarget: TargetStart {
   /// Power iterations of a randomised decomposition; nil for an exact one.
   public var iterations: Int?
 
+  public init(iterations: Int? = nil) { self.iterations = iterations }
+
   public var keepsFunction: Bool { true }
 
   public func check(_ site: Site) throws(Refusal) {
