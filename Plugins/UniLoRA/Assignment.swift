@@ -28,10 +28,15 @@ final class Assignment: Sendable {
     self.length = length
     self.generator = generator
     self.seed = seed
-    stream = sites.reduce(Philox(key: seed).stream("uni-lora")) {
+    stream = Self.stream(seed, sites)
+    name = "uni-lora index \(generator.rawValue) \(seed) \(stream.key) \(length) \(positions)"
+  }
+
+  /// What everything is drawn from that belongs to this seed and these sites in this order.
+  static func stream(_ seed: UInt64, _ sites: [Site]) -> Philox {
+    sites.reduce(Philox(key: seed).stream("uni-lora")) {
       $0.stream($1.id.path).stream(UInt64($1.outputs)).stream(UInt64($1.inputs))
     }
-    name = "uni-lora index \(generator.rawValue) \(seed) \(stream.key) \(length) \(positions)"
   }
 
   /// The list [D].

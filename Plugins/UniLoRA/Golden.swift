@@ -14,8 +14,8 @@ enum UniLoRAGolden {
     let weight = try file.tensor("weight")
     let site = Site(id: SiteID("site"), outputs: weight.rows, inputs: weight.columns)
     var result = try problem(file, [(site, weight)], file.options)
-    result.point[OneVector.indexA, site.id] = try index(file, "frozen.unilora_indices_A", [result.rank, site.inputs])
-    result.point[OneVector.indexB, site.id] = try index(file, "frozen.unilora_indices_B", [site.outputs, result.rank])
+    result.point[FactorPlace.indexA, site.id] = try index(file, "frozen.unilora_indices_A", [result.rank, site.inputs])
+    result.point[FactorPlace.indexB, site.id] = try index(file, "frozen.unilora_indices_B", [site.outputs, result.rank])
     guard let whole = file.integers["given.indices"] else { return result.problem }
     let length = result.point["unilora_theta_d"].count
     guard whole.allSatisfy({ $0 >= 0 && $0 < length }) else { throw Refusal("given.indices leaves 0..<\(length)") }
@@ -35,7 +35,9 @@ enum UniLoRAGolden {
     guard let list = file.integers["frozen.indices"] else { throw Refusal("the file has no tensor frozen.indices") }
     var rest = list[...]
     for site in sites {
-      for (name, shape) in [(OneVector.indexA, [result.rank, site.inputs]), (OneVector.indexB, [site.outputs, result.rank])] {
+      for (name, shape) in [
+        (FactorPlace.indexA, [result.rank, site.inputs]), (FactorPlace.indexB, [site.outputs, result.rank]),
+      ] {
         let part = rest.prefix(shape[0] * shape[1])
         guard part.count == shape[0] * shape[1] else { throw Refusal("frozen.indices holds too few indices") }
         rest = rest.dropFirst(part.count)

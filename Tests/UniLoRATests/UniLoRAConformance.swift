@@ -17,13 +17,18 @@ import Testing
         ["rank": .int(2), "theta_d_length": .int(40), "bound": .double(0.1)],
         ["rank": .int(3), "exact_start": .bool(true), "bound": .double(0.3)],
         ["rank": .int(2), "theta_d_length": .int(30), "bound": .double(0.1), "save_indices": .bool(true)],
+        ["rank": .int(2), "theta_d_length": .int(40), "bound": .double(0.1), "map": .string("fastfood")],
+        ["rank": .int(3), "exact_start": .bool(true), "bound": .double(0.3), "map": .string("fastfood")],
+        ["rank": .int(2), "theta_d_length": .int(40), "bound": .double(0.1), "map": .string("gaussian")],
+        ["rank": .int(3), "exact_start": .bool(true), "bound": .double(0.3), "map": .string("gaussian")],
       ]
     ) { sites, options in
       let entries = sites.reduce(0) { $0 + options.int("rank") * ($1.inputs + $1.outputs) }
       return options.optionalInt("theta_d_length") ?? max(1, Int((Double(entries) / 16).rounded()))
     }
     conformance.learningRate = 0.05
-    conformance.goldens = (0..<3).map { fixture("unilora.\($0)") } + [fixture("shared_sites.0")]
+    conformance.goldens =
+      (0..<3).map { fixture("unilora.\($0)") } + [fixture("shared_sites.0")] + (0..<7).map { fixture("projections.\($0)") }
     return conformance
   }
 }

@@ -19,7 +19,7 @@ private func start(_ projection: OneVector, _ sites: [Site] = sites) throws -> (
 
 private func index(_ tensors: Tensors) -> [Int32] {
   sites.flatMap { site in
-    (tensors[OneVector.indexA, site.id].values + tensors[OneVector.indexB, site.id].values).map { Int32($0) }
+    (tensors[FactorPlace.indexA, site.id].values + tensors[FactorPlace.indexB, site.id].values).map { Int32($0) }
   }
 }
 
@@ -167,9 +167,9 @@ private func factors(_ prepared: Tensors) -> [Double] {
     let tensors = try start(projection).tensors
     for wrong in [31.0, -1, 0.5, .nan, .infinity] {
       var broken = tensors
-      var values = tensors[OneVector.indexB, sites[1].id].values
+      var values = tensors[FactorPlace.indexB, sites[1].id].values
       values[3] = wrong
-      broken[OneVector.indexB, sites[1].id] = Tensor(values, shape: [7, 3], .float64)
+      broken[FactorPlace.indexB, sites[1].id] = Tensor(values, shape: [7, 3], .float64)
       #expect(throws: Refusal.self) { try projection.check(broken) }
     }
     #expect(throws: Refusal.self) { try projection.check(Tensors()) }
