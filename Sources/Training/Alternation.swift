@@ -4,8 +4,7 @@ import PEFTKernel
 
 /// Codes and adapter found together: each takes what the other leaves.
 ///
-/// LoftQ, "LoRA-Fine-Tuning-aware Quantization for Large Language Models" [arXiv:2310.08659, Algorithm 1], for any projection that
-/// can approximate a matrix:
+/// Algorithm 1 of [arXiv:2310.08659], for any projection that can approximate a matrix:
 ///
 ///     R₀ = W;   Q_t = quant(R_{t−1}),   R_t = W − change(approximate(W − Q_t))
 ///

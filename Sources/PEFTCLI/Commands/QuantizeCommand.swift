@@ -36,7 +36,7 @@ struct QuantizeCommand: Subcommand {
   @Option(
     name: .customLong("for"),
     help: ArgumentHelp(
-      "A run file: codes leave to its method's adapter what that can take over, as in LoftQ.", valueName: "run.yaml"))
+      "A run file: codes leave to its method's adapter what that can take over [arXiv:2310.08659].", valueName: "run.yaml"))
   var runFile: String?
 
   @Option(help: "Rounds between codes and adapter, with --for; default: 5.")
