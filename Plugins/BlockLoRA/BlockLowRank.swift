@@ -70,11 +70,10 @@ public struct BlockLowRank: Projection {
           remedy: "use \(Divisors.nearest(to: blocks, of: common)) blocks, or partition: rank")
       }
       let (height, width) = head(at: site)
-      guard height <= min(width, site.outputs) else {
-        let most = min(width, site.outputs) * (partition == .rank ? blocks : 1)
+      guard partition == .input || height <= min(width, site.outputs) else {
         throw Refusal(
           "rank \(rank) in \(blocks) blocks exceeds what \(site.id) [\(site.outputs), \(site.inputs)] can use",
-          remedy: "use a rank of at most \(most)")
+          remedy: "use a rank of at most \(min(width, site.outputs) * blocks)")
       }
       let pair = pair(at: site)
       let fill = Fill.uniform(bound: 1 / Double(width).squareRoot())
@@ -114,9 +113,10 @@ extension BlockLowRank: Approximating {
     case .input:
       best = try BestPair(height, before: BlockSum(blocks: blocks, width: width, .float64).dense(), of: target, random)
     }
-    let (root, (up, down)) = ((1 / scale(at: site)).squareRoot(), best.balanced)
-    let block = up * (partition == .rank ? root / Double(blocks) : root)
+    let root = (1 / scale(at: site)).squareRoot()
     var tensors = layout.filled(Moment())
+    let (up, down) = best.balanced(to: height, drawn: tensors["lora_A", site.id] * (1 / root))
+    let block = up * (partition == .rank ? root / Double(blocks) : root)
     tensors["lora_A", site.id] = (down * root).converted(to: .float32)
     let copies = partition == .rank ? blocks : 1
     tensors["lora_B", site.id] = Tensor.joinedColumns(Array(repeating: block, count: copies)).converted(to: .float32)

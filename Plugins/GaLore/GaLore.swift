@@ -79,7 +79,10 @@ public enum GaLoreMethod {
 
   static let adam = AxisDefinition<any UpdateRule>(
     "galore", "AdamW on full weights with moments in a low-rank subspace",
-    options: common + PairedOptions.ofAdam(eps: 1e-6) + [
+    options: common + PairedOptions.ofAdam().filter { $0.name != "eps" } + [
+      OptionSpec(
+        "eps", .number(0...1, aboveLower: true), default: .null,
+        "added to the root of the second moment; null for 1e-6, or 1e-8 with 8 bits"),
       OptionSpec("bits", .integer(8...32), default: .int(32), "bits of a moment: 8 or 32"),
       OptionSpec("block", .integer(1...1 << 20), default: .int(256), "entries that share a peak, with 8 bits"),
       OptionSpec("min_8bit_size", .integer(0...1 << 40), default: .int(4096), "smaller moments stay floats"),
@@ -89,7 +92,8 @@ public enum GaLoreMethod {
     guard bits == 8 || bits == 32 else { throw Refusal("bits is \(bits), but must be 8 or 32") }
     return GaLore(
       rank: options.int("rank"), gap: options.int("update_proj_gap"), scale: options.double("galore_scale"),
-      side: GaLore.Side(rawValue: options.string("proj_type")) ?? .std, rest: AdamW(outsideOfPairs: options),
+      side: GaLore.Side(rawValue: options.string("proj_type")) ?? .std,
+      rest: AdamW(outsideOfPairs: options, eps: options.optionalDouble("eps") ?? (bits == 8 ? 1e-8 : 1e-6)),
       bytes: bits == 8
         ? ByteMoments.Layout(block: options.int("block"), smallest: options.int("min_8bit_size")) : nil)
   }

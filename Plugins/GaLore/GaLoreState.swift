@@ -2,6 +2,12 @@ import Blocks
 import Engine
 import PEFTKernel
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// What GaLore remembers of every weight it projects, and AdamW's state of the rest.
 final class GaLoreState: UpdateState {
   private let rule: GaLore
@@ -111,7 +117,7 @@ struct WeightMemory {
     }
   }
 
-  /// D = √(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε): with floats ε is added to the uncorrected root, as the released code does; with bytes to the
+  /// D = √(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε): with 32 bits ε is added to the uncorrected root, as the released code does; with 8 to the
   /// corrected one, as the paper does.
   private mutating func adam(_ n: Tensor, _ rule: GaLore) -> Tensor {
     let layout = rule.bytes.flatMap { n.count >= $0.smallest ? $0 : nil }
@@ -120,7 +126,7 @@ struct WeightMemory {
     }
     let (first, second) = (moment(mBytes, m), moment(vBytes, v))
     var correction = 1.0
-    if layout == nil { correction = (1 - (0..<count).reduce(1.0) { power, _ in power * rule.rest.beta2 }).squareRoot() }
+    if rule.bytes == nil { correction = (1 - rule.rest.beta2.power(count)).squareRoot() }
     let direction = Tensor.zeros(n.shape, n.scalar)
     // 0 − (−1)·D.
     direction.adamW(
@@ -139,7 +145,7 @@ struct WeightMemory {
 
   /// Adafactor on N: the second moment from its row and column means, the direction no longer than `clip` in the root mean square.
   private mutating func adafactor(_ n: Tensor, _ factored: GaLore.Factored, _ rate: Double) -> Tensor {
-    let beta2 = 1 - Self.power(Double(count), -0.8)
+    let beta2 = 1 - pow(Double(count), -0.8)
     let values = n.values
     let (height, width) = (n.rows, n.columns)
     var (rowMeans, columnMeans) = ([Double](repeating: 0, count: height), [Double](repeating: 0, count: width))
@@ -165,19 +171,6 @@ struct WeightMemory {
     let moment = Tensor(zip(old, direction).map { beta1 * $0 + (1 - beta1) * $1 }, shape: n.shape, n.scalar)
     m = moment
     return moment
-  }
-
-  /// base^exponent for the one exponent there is: x^(−4/5) as the fifth root of x^(−4), by Newton's method.
-  private static func power(_ base: Double, _ exponent: Double) -> Double {
-    precondition(exponent == -0.8)
-    let target = 1 / (base * base * base * base)
-    var x = 1.0
-    for _ in 0..<200 {
-      let next = x - (x * x * x * x * x - target) / (5 * x * x * x * x)
-      if abs(next - x) <= 1e-16 * abs(next) { return next }
-      x = next
-    }
-    return x
   }
 }
 

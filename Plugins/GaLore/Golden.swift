@@ -12,7 +12,7 @@ extension GaLoreMethod {
       given["lr"] = nil
       given["rank"] = given.removeValue(forKey: "r")
       // The oracle codes moments of every size.
-      given["min_8bit_size"] = .int(0)
+      given["min_8bit_size"] = given["min_8bit_size"] ?? .int(0)
       let rule = try adam.make(try Options(given, checkedBy: adam.options))
       let weight = try file.tensor("param.weight.0").copied()
       let site = Site(id: SiteID("site"), use: "attention.query", outputs: weight.rows, inputs: weight.columns)

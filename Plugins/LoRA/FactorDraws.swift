@@ -37,7 +37,7 @@ struct FactorDraws: InitStrategy {
       spec.fill = fills[spec.key] ?? spec.fill
       return spec
     }
-    return Start(specs.filled(now), notes: scaleNotes(projection))
+    return Start(specs.filled(now), notes: scaleNotes(projection, sites))
   }
 }
 
@@ -73,7 +73,7 @@ struct OrthogonalFactors: InitStrategy {
         tensors[pair.up.key] = up
       }
     }
-    return Start(tensors, notes: scaleNotes(projection))
+    return Start(tensors, notes: scaleNotes(projection, sites))
   }
 
   private func draw(_ pair: FactorPair, _ stream: Philox) throws(Refusal) -> (down: Tensor, up: Tensor) {
@@ -103,7 +103,7 @@ private func refuseBias(for name: String, in layout: [TensorSpec]) throws(Refusa
 }
 
 /// A scale of zero trains nothing, in silence.
-private func scaleNotes(_ projection: any Projection) -> [String] {
-  guard let lowRank = projection as? LowRank, lowRank.alpha == 0 else { return [] }
+private func scaleNotes(_ projection: any Projection, _ sites: [Site]) -> [String] {
+  guard sites.contains(where: { projection.scale(at: $0) == 0 }) else { return [] }
   return ["alpha is 0: the adapter changes nothing and no factor receives a gradient"]
 }

@@ -17,9 +17,9 @@ struct CoreBetweenBases: Projection {
 
   func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     var specs: [TensorSpec] = []
+    let most = sites.map { min($0.inputs, $0.outputs) }.min() ?? 1
     for site in sites {
-      let most = min(site.inputs, site.outputs)
-      guard rank <= most else {
+      guard rank <= min(site.inputs, site.outputs) else {
         throw Refusal(
           "rank \(rank) exceeds what \(site.id) [\(site.outputs), \(site.inputs)] can use", remedy: "use at most \(most)")
       }

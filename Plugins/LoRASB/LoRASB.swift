@@ -19,11 +19,12 @@ public enum LoRASBMethod {
     "lora-sb", projections: [CoreBetweenBases.definition], inits: BasisStart.definitions, goldens: [golden])
 
   static let golden = GoldenReader(reads: { $0.isOf("lora-sb") }) { (file) throws(Refusal) in
-    let isFirstStep = file.config["init"] != .string("weight_svd")
+    let isFirstStep = file.config["init"].map { $0 == .string("update_approximation") } ?? true
     let weight = try file.tensor("weight")
     let site = Site(id: SiteID("site"), outputs: weight.rows, inputs: weight.columns)
     var options = file.options
     if !isFirstStep { options["init_lr"] = nil }
+    if options["init"] == .string("random") { options["init"] = .string("random-basis") }
     var problem = GoldenCase(
       entry: isFirstStep ? "lora-sb" : "lora-xs", options: options, sites: [site], weights: [site.id: weight],
       point: Tensors([

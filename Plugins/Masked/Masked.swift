@@ -20,7 +20,7 @@ extension MaskedEntries {
     OptionSpec(
       "density", .number(0...1, aboveLower: true), default: .null, "share of a weight's entries; null to follow from the rank"),
     OptionSpec(
-      "scaling", .number(0...Double.greatestFiniteMagnitude), default: .double(1), "factor s of the change"),
+      "scaling", .number(0...Double.greatestFiniteMagnitude, aboveLower: true), default: .double(1), "factor s of the change"),
   ]
 
   public init(_ options: Options) {

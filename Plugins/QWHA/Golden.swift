@@ -17,8 +17,12 @@ extension QWHAMethod {
     ])
     let (error, gram) = (try file.tensor("given.quant_error"), try file.tensor("given.gram"))
     let transform = Hadamard(inputs: site.inputs)
+    // The entry's own start is the spec's; its other one is the layout's.
+    var options = file.options
+    if options["init"] == .string("quantization-error") { options["init"] = nil }
+    if options["init"] == .string("zero") { options["init"] = .string("fill") }
     var problem = GoldenCase(
-      entry: "qwha", options: file.options, sites: [site], weights: [site.id: weight], point: point,
+      entry: "qwha", options: options, sites: [site], weights: [site.id: weight], point: point,
       gradients: ["qwha_spectrum": spectrum])
     problem.originals = [site.id: weight + error]
     problem.grams = [site.id: gram]

@@ -48,6 +48,9 @@ extension SparseSpectrum {
     guard alpha != 0 else {
       throw Refusal("alpha is 0, and nothing scaled by it could be trained", remedy: "use 1, or leave sites out")
     }
+    guard alpha == 1 || options.optionalDouble("scaling") == nil else {
+      throw Refusal("alpha and scaling are both given, and say the same in two ways", remedy: "give one of them")
+    }
     self.init(
       size: options.optionalInt("count").map(Size.count) ?? .rank(options.int("rank")),
       factor: options.optionalDouble("scaling").map(Factor.scaling) ?? .alpha(alpha),

@@ -15,16 +15,21 @@ public enum SALTMethod {
   static let golden = GoldenReader(reads: { $0.isOf("salt") }) { (file) throws(Refusal) in
     let weight = try file.tensor("weight")
     let site = Site(id: SiteID("site"), outputs: weight.rows, inputs: weight.columns)
-    var (point, gradients) = (Tensors(), [String: TensorKey]())
+    var (point, gradients, unchecked) = (Tensors(), [String: TensorKey](), [String: String]())
     for name in ["salt_scale", "salt_shift", "lora_X", "lora_Y"] {
       // With every direction in the top there is nothing for X and Y.
-      guard let value = file.tensors["trainable.\(name)"], value.count > 0 else { continue }
+      guard let value = file.tensors["trainable.\(name)"] else { continue }
+      guard value.count > 0 else {
+        unchecked["grad.\(name)"] = "holds no numbers"
+        continue
+      }
       point[name, site.id] = value
       gradients[name] = TensorKey(name, site.id)
     }
     for name in ["svd_u", "svd_s", "svd_vt"] { point[name, site.id] = try file.tensor("frozen.\(name)") }
     var problem = GoldenCase(
       entry: "salt", options: file.options, sites: [site], weights: [site.id: weight], point: point, gradients: gradients)
+    problem.unchecked = unchecked
     problem.initial = [
       "merged": { (made) throws(Refusal) in
         let (u, s, v) = made.basis

@@ -44,6 +44,17 @@ public struct BestPair: Sendable {
   }
 }
 
+extension BestPair {
+  /// The balanced factors for `rank` directions: where that is more than there are to approximate, B has zeros in the columns that are
+  /// left, beside rows of A as they are `drawn`, so that these can still be trained.
+  public func balanced(to rank: Int, drawn: Tensor) -> (up: Tensor, down: Tensor) {
+    let (up, down) = balanced
+    guard rank > up.columns else { return (up, down) }
+    let rest = drawn.slice(rows: up.columns..<rank).converted(to: down.scalar)
+    return (.joinedColumns([up, .zeros([up.rows, rank - up.columns], up.scalar)]), .joinedRows([down, rest]))
+  }
+}
+
 /// C^½ and its pseudo-inverse of a symmetric positive semi-definite C, in double.
 public struct SymmetricRoot: Sendable {
   public let root: Tensor

@@ -9,5 +9,5 @@ public enum BuildingBlocks {
       GradientTarget.definition, FirstStepTarget.definition, PrincipalTarget.definition, QuantizationErrorTarget.definition,
       NearStart.definition,
     ],
-    optimizers: [AdamW.definition], goldens: [QuantizationGolden.reader])
+    optimizers: [AdamW.definition], goldens: [QuantizationGolden.reader, .ofPairs([AdamW.definition])])
 }

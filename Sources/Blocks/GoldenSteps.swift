@@ -68,6 +68,9 @@ extension GoldenFile {
     for name in ["beta1", "beta2", "eps", "weight_decay"] where !definition.options.contains(where: { $0.name == name }) {
       given[name] = nil
     }
+    if let beta1 = config["beta1"], let beta2 = config["beta2"], definition.options.contains(where: { $0.name == "betas" }) {
+      given["betas"] = .list([beta1, beta2])
+    }
     return try Options(given, checkedBy: definition.options)
   }
 

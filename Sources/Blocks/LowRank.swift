@@ -55,6 +55,7 @@ public struct LowRank: Projection {
         throw Refusal("\(name): '\(pattern)' matches no adapted site", remedy: "correct or remove it")
       }
     }
+    let most = sites.filter { rankPattern[$0.id] == nil }.map { min($0.inputs, $0.outputs) }.min() ?? 1
     var specs: [TensorSpec] = []
     for site in sites {
       if let value = rankPattern[site.id], !LowRank.ranks.contains(Int(exactly: value) ?? 0) {
@@ -65,7 +66,7 @@ public struct LowRank: Projection {
       guard allowsExcessRank || rank <= min(site.inputs, site.outputs) else {
         throw Refusal(
           "rank \(rank) exceeds what \(site.id) [\(site.outputs), \(site.inputs)] can use",
-          remedy: "use at most \(min(site.inputs, site.outputs)), or allow_excess_rank: true")
+          remedy: "use at most \(most), or, with a random start, allow_excess_rank: true")
       }
       let pair = Pair(site.id.path)
       let fill = fill(site, rank)
@@ -96,8 +97,10 @@ extension LowRank: Approximating {
         "\(site.id) is scaled by \(scale), so no pair comes near a target", remedy: "use an alpha above 0")
     }
     let best = try BestPair(rank(at: site), of: target, random)
-    let ((up, down), root) = (best.balanced, (1 / scale).squareRoot())
     var tensors = layout.filled(Moment())
+    let root = (1 / scale).squareRoot()
+    let drawn = tensors["lora_A.weight", site.id] * (1 / root)
+    let (up, down) = best.balanced(to: rank(at: site), drawn: drawn)
     tensors["lora_A.weight", site.id] = (down * root).converted(to: .float32)
     tensors["lora_B.weight", site.id] = (up * root).converted(to: .float32)
     return Approximation(tensors, error: best.error, isBest: best.isBest)

@@ -42,6 +42,11 @@ public struct Spectral: Sendable {
   ) throws(Refusal) -> (u: Tensor, s: [Double], v: Tensor) {
     do {
       guard !isExact else { return try LinearAlgebra.svd(matrix) }
+      if matrix.rows < matrix.columns {
+        let turned = try triples(count, of: matrix.transposed, random, isExact: false, columns: columns, iterations: iterations)
+        let (u, signs) = oriented(turned.v.transposed)
+        return (u, turned.s, turned.u.transposed.multipliedByColumn(signs))
+      }
       var random = random
       let sketch = random.normal([matrix.columns, columns ?? 4 * count], deviation: 1, matrix.scalar)
       var basis = try LinearAlgebra.qr(matrix.multiplied(by: sketch)).q

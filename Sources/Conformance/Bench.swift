@@ -37,14 +37,17 @@ struct Bench {
     let wants = assembly.initialization.wants
     var evidence = Evidence { [bases] in bases[$0]?.weight(as: .float32) ?? .zeros([0, 0]) }
     evidence.firstRate = 0.01
+    if wants.original {
+      // As a coarse quantizer would have left it.
+      evidence.original = { [weights] id in
+        guard let weight = weights[id] else { return nil }
+        var random = Philox(key: 18).stream(id.path)
+        return weight.converted(to: .float32) + random.normal(weight.shape, deviation: 0.02)
+      }
+    }
     for site in sites {
       var random = Philox(key: 12).stream(site.id.path)
       if wants.gradients != nil { evidence.gradients[site.id] = random.normal([site.outputs, site.inputs], deviation: 0.1) }
-      if wants.original, let weight = weights[site.id] {
-        // As a coarse quantizer would have left it.
-        evidence.originals[site.id] =
-          weight.converted(to: .float32) + random.normal([site.outputs, site.inputs], deviation: 0.02)
-      }
       if wants.inputs != nil {
         let x = random.normal([2 * site.inputs, site.inputs], deviation: 1, .float64)
         evidence.grams[site.id] = x.transposed.multiplied(by: x)

@@ -177,7 +177,8 @@ struct GoldenRun {
     let bases = Bases(weights: weights, biases: biases)
     var evidence = Evidence { weights[$0] ?? .zeros([0, 0]) }
     evidence.gradients = stated.evidence.mapValues { $0.converted(to: .float32) }
-    evidence.originals = stated.originals.mapValues { $0.converted(to: .float32) }
+    let originals = stated.originals.mapValues { $0.converted(to: .float32) }
+    evidence.original = { originals[$0] }
     evidence.grams = stated.grams.mapValues { $0.converted(to: .float64) }
     evidence.firstRate = stated.firstRate
     for site in stated.sites {

@@ -48,8 +48,8 @@ public struct Evidence: Sendable {
 
   /// W [outputs, inputs] of a site, as the base computes with it.
   public var weight: @Sendable (SiteID) -> Tensor
-  /// W [outputs, inputs] as it was before quantization, by site, for the sites of this call.
-  public var originals: [SiteID: Tensor] = [:]
+  /// W [outputs, inputs] of a site as it was before quantization; nil where that is not known.
+  public var original: @Sendable (SiteID) -> Tensor? = { _ in nil }
   /// Mean ∂loss/∂W [outputs, inputs] by site, for the sites of this call.
   public var gradients: [SiteID: Tensor]
   /// Σ xᵀ·x [inputs, inputs] in double by site, for the sites of this call.
@@ -68,9 +68,9 @@ public struct Evidence: Sendable {
   mutating func take(_ site: SiteID) -> Evidence {
     var own = Evidence(weight: weight)
     own.firstRate = firstRate
-    own.originals[site] = originals.removeValue(forKey: site)
+    own.original = original
     own.gradients[site] = gradients.removeValue(forKey: site)
-    own.grams[site] = grams[site]
+    own.grams[site] = grams.removeValue(forKey: site)
     return own
   }
 }

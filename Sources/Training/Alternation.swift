@@ -58,7 +58,7 @@ public struct Alternation: Sendable {
         throw Refusal("the run's start measures the error on data", remedy: "give --data, or set metric: frobenius")
       }
       var evidence = Evidence { _ in base.weight(as: .float32) }
-      evidence.originals[site.id] = weight
+      evidence.original = { _ in weight }
       evidence.grams[site.id] = gram
       target = try strategy.target(at: site, evidence)
     }

@@ -88,7 +88,7 @@ public struct EvidenceStage: Sendable {
     if let inputs { evidence.grams = try grams(inputs, step) }
     if let gradients { evidence.gradients = try meanGradients(gradients, step) }
     if parameterization.initialization.wants.original {
-      for site in sites { evidence.originals[site.id] = origin.base(site.id).weight(as: .float32) }
+      evidence.original = { [origin] in origin.base($0).weight(as: .float32) }
     }
     let start = try parameterization.start(layout, sites, on: bases, &evidence, now)
     var adapter = try Adapter(
@@ -162,6 +162,5 @@ extension EvidenceStage {
     let weights = sites.reduce(0) { $0 + $1.outputs * $1.inputs * 4 }
     let grams = sites.reduce(0) { $0 + $1.inputs * $1.inputs * 8 }
     return (gradients == nil ? 0 : weights) + (inputs == nil ? 0 : grams)
-      + (parameterization.initialization.wants.original ? weights : 0)
   }
 }

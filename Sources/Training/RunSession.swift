@@ -156,10 +156,14 @@ public struct RunSession: Sendable {
     let rule = try Self.told(of: file, at: "optimizer.name") {
       try optimizer.make(Options(settings.options, checkedBy: optimizer.options))
     }
-    return try Self.told(of: file, at: given == nil ? "method" : "init_adapter") {
-      try Trainer(
+    do throws(Refusal) {
+      return try Trainer(
         model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
         clipNorm: file.clipGradNorm, seed: file.seed)
+    } catch {
+      // What an optimizer cannot serve is told with its name first.
+      let isOptimizers = error.reason.hasPrefix(settings.name + " ")
+      throw file.fault(error, at: isOptimizers ? "optimizer.name" : given == nil ? "method" : "init_adapter")
     }
   }
 }

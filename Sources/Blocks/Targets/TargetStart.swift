@@ -10,6 +10,8 @@ public protocol TargetStart: InitStrategy {
   static var name: String { get }
   /// Whether the start's change is taken off the base, so that step 0 keeps its function.
   var keepsFunction: Bool { get }
+  /// Whether the projection's scale is divided out of the tensors, so that the change itself is near the target.
+  var dividesScale: Bool { get }
   /// What the change at a site is to begin as.
   func target(at site: Site, _ evidence: Evidence) throws(Refusal) -> Target
   /// Refuses sites that have no such target, before anything runs.
@@ -17,6 +19,8 @@ public protocol TargetStart: InitStrategy {
 }
 
 extension TargetStart {
+  public var dividesScale: Bool { true }
+
   public var startLaw: StartLaw { keepsFunction ? .base : .near }
 
   public func check(_ site: Site) throws(Refusal) {}
@@ -33,7 +37,12 @@ extension TargetStart {
     var (start, offset) = (Start(layout.filled(now)), Tensors())
     for site in sites {
       let own = layout.filter { $0.key.scope == .site(site.id) }
-      let target = try target(at: site, evidence)
+      var target = try target(at: site, evidence)
+      let scale = projection.scale(at: site)
+      if !dividesScale, scale != 1 {
+        target.matrix = target.matrix * scale
+        start.notes.append("at \(site.id) the change starts at \(scale) times the \(Self.name): a scale of 1 would meet it")
+      }
       let random = now.random("start").stream("\(site.id).\(Self.name)")
       let near = try projection.approximate(target, at: site, own, evidence.derived, random)
       start.tensors.values.merge(near.tensors.values) { $1 }
@@ -48,6 +57,10 @@ extension TargetStart {
       offset.values.merge(derived) { own, _ in own }
     }
     if keepsFunction { start.offset = offset }
+    if keepsFunction, projection.dropout > 0 {
+      start.notes.append(
+        "dropout \(projection.dropout) also drops what the base gave up to the adapter: best is 0 with this start")
+    }
     return start
   }
 
