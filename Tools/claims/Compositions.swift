@@ -12,21 +12,24 @@ extension Part {
 
   private static let composed = [
     Composition(
-      entry: Contestant("core-gradient:rank=12"),
-      plain: [Contestant("lora-sb:rank=12", "LoRA-SB r=12"), Contestant("lora-xs:rank=12:alpha=12", "LoRA-XS r=12")],
+      entry: Contestant("core-gradient:rank=12", "core-gradient r=12"),
+      plain: [
+        Contestant("lora-sb:rank=12:init_samples=32", "LoRA-SB r=12"), Contestant("lora-xs:rank=12:alpha=12", "LoRA-XS r=12"),
+      ],
       idea: "an r × r core between the gradient's own directions"),
     Composition(
-      entry: Contestant("hadamard-first-step:rank=8"), plain: [Contestant("qwha:rank=8:init=fill", "QWHA r=8 from zero")],
+      entry: Contestant("hadamard-first-step:rank=8:init_samples=32", "hadamard-first-step r=8"),
+      plain: [Contestant("qwha:rank=8:init=fill", "QWHA r=8 from zero")],
       idea: "Walsh–Hadamard coefficients chosen by the first step of full fine-tuning"),
     Composition(
-      entry: Contestant("masked-principal:rank=8"), plain: [Contestant("masked:rank=8", "masked r=8")],
+      entry: Contestant("masked-principal:rank=8", "masked-principal r=8"), plain: [Contestant("masked:rank=8", "masked r=8")],
       idea: "the weight's largest entries, taken out of the base"),
     Composition(
-      entry: Contestant("spectrum-gradient:rank=8"),
+      entry: Contestant("spectrum-gradient:rank=8", "spectrum-gradient r=8"),
       plain: [Contestant("salt:relu=false:rank=8:ratio_salt=0.1", "SALT r=8, no clipping")],
       idea: "SALT's coordinates started on the gradient"),
     Composition(
-      entry: Contestant("wavelet-gradient:rank=8"),
+      entry: Contestant("wavelet-gradient:rank=8", "wavelet-gradient r=8"),
       plain: [Contestant("wara:rank=8:alpha=16:bands=independent", "WaRA r=8, a pair a band")],
       idea: "wavelet factors started on the gradient"),
   ]
@@ -48,7 +51,7 @@ extension Part {
             ? .yes : orders.contains(.higher) ? .no : orders.contains(.lower) ? .partly : .undecided,
           words: "less the loss of \(against.joined(separator: ", of ")), of LoRA "
             + Text.interval(summary.row(one.entry.label).difference, 4, signed: true)))
-      data.append(.init(one.entry.label, summary.json))
+      data.append(.init(one.entry.label, summary.record))
     }
     return Outcome(findings: findings, data: .object(data))
   }

@@ -70,7 +70,7 @@ extension Part {
         "SNELL tunes sparsely with less peak memory than tuning a dense masked matrix (31 to 40 % less than earlier sparse tuning) "
         + "[arXiv:2411.01800]",
       setting: "the most that the tensors of training steps hold beyond the base, 2 rows of 128 tokens, all linear maps, AdamW, "
-        + "float32; every number is the same at every run; holds if SNELL takes less than the leaner of the two dense ways on both models",
+        + "float32; peaks are the same at every run; holds if SNELL takes less than the leaner of the two dense ways on both models",
       head: ["model", "method", "trained numbers", "peak", "a step"], rows: rows,
       verdict: shares.allSatisfy { $0 < 1 } ? .yes : shares.contains { $0 < 1 } ? .partly : .no,
       words: "\(Text.fixed((1 - shares[0]) * 100, 0)) % less than the leaner dense way where weights are large, "

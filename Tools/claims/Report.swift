@@ -1,3 +1,6 @@
+import JSON
+import Training
+
 /// docs/claims.md: one table of all claims, and below it what each verdict follows from.
 struct Report {
   let results: [PartResult]
@@ -10,8 +13,21 @@ struct Report {
 
   private var findings: [Finding] { results.flatMap(\.outcome.findings) }
 
+  /// What all of it took, interruptions left out: every trial, though several parts use it, and the parts that have none.
+  private var minutes: Double {
+    var trials: [String: Double] = [:]
+    func collect(_ json: JSON) -> Bool {
+      if let list = json["trials"]?.array {
+        for one in list.compactMap({ TrialResult($0) }) { trials["\(one.trial)"] = one.seconds }
+        return true
+      }
+      return (json.members ?? []).filter { collect($0.value) }.count > 0
+    }
+    let others = results.filter { !collect($0.outcome.data) }
+    return (trials.values.reduce(0, +) + others.reduce(0) { $0 + $1.seconds }) / 60
+  }
+
   var text: String {
-    let minutes = results.reduce(0) { $0 + $1.seconds } / 60
     func distinct(_ values: [String]) -> String {
       values.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "; ")
     }

@@ -28,8 +28,9 @@ extension Part {
     let isReached = never == 0 && mine.diverged == 0
     let mean = interval?.mean ?? .infinity
     let startSteps = (Statistics.median(mine.trials.map(\.startSeconds)) ?? 0) / max(1e-9, mine.stepSeconds)
-    var words = "LoRA's loss after \(summary.steps) steps is reached after \(Text.interval(interval, 1)) steps"
-    if never > 0 { words += ", and never with \(never) of \(reached.count) seeds" }
+    var words = "LoRA's loss after \(summary.steps) steps is reached "
+    words += never < reached.count ? "after \(Text.interval(interval, 1)) steps" : "with no seed"
+    if never > 0, never < reached.count { words += ", but never with \(never) of \(reached.count) seeds" }
     words += "; its start takes the time of \(Text.fixed(startSteps, 0)) steps more"
     let finding = Finding(
       claim: "LoRA-GA reaches LoRA's loss in at most half the steps (2 to 4 times fewer) [arXiv:2407.05000]",
@@ -37,14 +38,14 @@ extension Part {
         + "; 16 batches of 2 make the start; holds if half of LoRA's steps are enough in the mean of the seeds",
       head: ComparisonSummary.head, rows: summary.cells,
       verdict: isReached && mean <= steps / 2 ? .yes : isReached && mean < steps ? .partly : .no, words: words)
-    return Outcome(findings: [finding], data: summary.json)
+    return Outcome(findings: [finding], data: summary.record)
   }
 
   /// LoRA-SB [arXiv:2411.19557].
   static let smallCore = Part(name: "lora-sb") { bench in
     let sizes = [(rank: 12, label: "LoRA-SB r=12"), (rank: 7, label: "LoRA-SB r=7")]
     let summary = try await bench.compare(
-      [.lora] + sizes.map { Contestant("lora-sb:rank=\($0.rank)", $0.label) } + [
+      [.lora] + sizes.map { Contestant("lora-sb:rank=\($0.rank):init_samples=32", $0.label) } + [
         Contestant("lora-xs:rank=12:alpha=12", "LoRA-XS r=12")
       ])
     let (lora, base) = (summary.row(Contestant.lora.label), summary.base.heldOut ?? .nan)
@@ -60,19 +61,20 @@ extension Part {
     let against = summary.difference(sizes[0].label, "LoRA-XS r=12")
     let finding = Finding(
       claim: "LoRA-SB with r² numbers a site is as good as LoRA with 27 to 90 times more, or better [arXiv:2411.19557]",
-      setting: bench.trialSetting + "; holds if no size is worse than LoRA beyond the interval, and one better",
+      setting: bench.trialSetting
+        + "; 32 problems make the start; holds if no size is worse than LoRA beyond the interval, and one better",
       head: ComparisonSummary.head, rows: summary.cells,
       verdict: orders.contains(.higher)
         ? (orders.allSatisfy { $0 == .higher } ? .no : .partly) : orders.contains(.lower) ? .yes : .undecided,
       words: words + "; against LoRA-XS of the same size " + Text.interval(against, 4, signed: true))
-    return Outcome(findings: [finding], data: summary.json)
+    return Outcome(findings: [finding], data: summary.record)
   }
 
   /// Uni-LoRA [arXiv:2506.00799].
   static let oneVector = Part(name: "uni-lora") { bench in
     let small = Contestant("lora:rank=1:alpha=2", "LoRA r=1")
     let vectors = [5184, 20_736].map { Contestant("uni-lora:rank=8:theta_d_length=\($0)", "Uni-LoRA d=\(Text.count($0))") }
-    let summary = try await bench.compare([.lora, small] + vectors, rates: Contestant.rates + [0.1])
+    let summary = try await bench.compare([.lora, small] + vectors, rates: [3e-3, 1e-2, 3e-2, 0.1, 0.3])
     let few = summary.row(small.label)
     let many = summary.row(Contestant.lora.label)
     var best = 0.0
@@ -97,7 +99,7 @@ extension Part {
         + "; how many times fewer numbers at equal loss, between LoRA of rank 1 and 8; holds if 2 or more, "
         + "partly if more than 1",
       head: ComparisonSummary.head, rows: summary.cells, verdict: best >= 2 ? .yes : best > 1 ? .partly : .no, words: words)
-    return Outcome(findings: [finding], data: summary.json)
+    return Outcome(findings: [finding], data: summary.record)
   }
 
   /// AdaPreLoRA.
@@ -119,6 +121,6 @@ extension Part {
         ? .yes : orders.contains(.higher) ? .no : orders.contains(.lower) ? .partly : .undecided,
       words: "less the loss of "
         + zip(names, differences).map { "\($0) \(Text.interval($1, 4, signed: true))" }.joined(separator: ", of "))
-    return Outcome(findings: [finding], data: summary.json)
+    return Outcome(findings: [finding], data: summary.record)
   }
 }

@@ -72,7 +72,10 @@ extension ComparisonSummary {
       })
   }
 
-  static let head = ["method", "rate", "held-out loss", "less the first's", "trained numbers", "ms/step", "forgetting"]
+  /// All of it but where things lie on this machine.
+  var record: JSON { .object((json.members ?? []).filter { !["run_file", "base_model", "data"].contains($0.key) }) }
+
+  static let head = ["method", "rate", "held-out loss", "minus LoRA r=8", "trained numbers", "ms/step", "forgetting"]
 
   /// The rows of a table with that head; an asterisk marks a rate at the edge of the grid.
   var cells: [[String]] {
