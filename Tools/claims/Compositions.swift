@@ -8,6 +8,7 @@ extension Part {
     var entry: Contestant
     var plain: [Contestant]
     var idea: String
+    var rates = Contestant.rates
   }
 
   private static let composed = [
@@ -16,7 +17,7 @@ extension Part {
       plain: [
         Contestant("lora-sb:rank=12:init_samples=32", "LoRA-SB r=12"), Contestant("lora-xs:rank=12:alpha=12", "LoRA-XS r=12"),
       ],
-      idea: "an r × r core between the gradient's own directions"),
+      idea: "an r × r core between the gradient's own directions", rates: Contestant.coreRates),
     Composition(
       entry: Contestant("hadamard-first-step:rank=8:init_samples=32", "hadamard-first-step r=8"),
       plain: [Contestant("qwha:rank=8:init=fill", "QWHA r=8 from zero")],
@@ -37,7 +38,7 @@ extension Part {
   static let compositions = Part(name: "compositions") { bench in
     var (findings, data): ([Finding], [JSON.Member]) = ([], [])
     for one in composed {
-      let summary = try await bench.compare([.lora] + one.plain + [one.entry])
+      let summary = try await bench.compare([.lora] + one.plain + [one.entry], rates: one.rates)
       let differences = one.plain.map { summary.difference(one.entry.label, $0.label) }
       let orders = differences.map { Order($0) }
       let against = zip(one.plain, differences).map { "\($0.label) \(Text.interval($1, 4, signed: true))" }

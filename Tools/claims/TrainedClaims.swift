@@ -47,7 +47,7 @@ extension Part {
     let summary = try await bench.compare(
       [.lora] + sizes.map { Contestant("lora-sb:rank=\($0.rank):init_samples=32", $0.label) } + [
         Contestant("lora-xs:rank=12:alpha=12", "LoRA-XS r=12")
-      ])
+      ], rates: Contestant.coreRates)
     let (lora, base) = (summary.row(Contestant.lora.label), summary.base.heldOut ?? .nan)
     let orders = sizes.map { Order(summary.row($0.label).difference) }
     let words = sizes.map { size in

@@ -16,6 +16,8 @@ struct Contestant: Sendable {
 
   static let lora = Contestant("lora", "LoRA r=8")
   static let rates = [1e-3, 3e-3, 1e-2, 3e-2]
+  /// For what trains few numbers between fixed bases, which wants higher ones.
+  static let coreRates = [3e-3, 1e-2, 3e-2, 0.1]
 }
 
 extension Bench {
