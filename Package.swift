@@ -91,6 +91,13 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(name: "peft", dependencies: ["PEFTCLI", "Catalog"], swiftSettings: settings),
+    // Measures what the papers claim; see docs/claims.md.
+    .executableTarget(
+      name: "claims",
+      dependencies: [
+        "PEFTCLI", "Catalog", "Training", "Registry", "Models", "Blocks", "QWHA", "DoRA", "PEFTKernel", "Engine", "Files", "JSON",
+      ],
+      path: "Tools/claims", swiftSettings: settings),
   ]
     + plugins.map {
       .target(name: $0, dependencies: ["PEFTKernel", "Blocks", "Engine"], path: "Plugins/\($0)", swiftSettings: settings)

@@ -48,6 +48,7 @@ struct CommonOptions: ParsableArguments {
   var verbose = false
 }
 
-enum Version {
-  static let text = "0.1.0"
+/// The program's version.
+public enum Version {
+  public static let text = "0.1.0"
 }

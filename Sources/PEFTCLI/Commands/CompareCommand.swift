@@ -177,8 +177,8 @@ struct CompareCommand: Subcommand {
 }
 
 /// The machine in a line.
-enum Machine {
-  static var text: String {
+public enum Machine {
+  public static var text: String {
     let threads = "\(Threads.count) thread\(Threads.count == 1 ? "" : "s")"
     return [processor, threads, "\(CPU.blasKernel) BLAS kernels", DoctorCommand.system, "\(DoctorCommand.build) build"]
       .compactMap(\.self).joined(separator: ", ")
