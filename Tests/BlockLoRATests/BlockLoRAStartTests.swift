@@ -95,8 +95,8 @@ import Testing
   @Test func ranksAboveTheSite() {
     let rank = message(["rank": .int(30), "blocks": .int(2)])
     #expect(rank.contains("rank 30 in 2 blocks") && rank.contains("v [16, 12]") && rank.contains("at most 24"))
-    let input = message(["rank": .int(6), "blocks": .int(4), "partition": .string("input")])
-    #expect(input.contains("rank 6") && input.contains("at most 5"))
+    // Slices may be narrower than the rank: that is no fault, and directions that are left stay free.
+    #expect(message(["rank": .int(6), "blocks": .int(4), "partition": .string("input")]).isEmpty)
   }
 
   @Test func startsThatDoNotFit() throws {

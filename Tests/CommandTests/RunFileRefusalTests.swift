@@ -18,7 +18,7 @@ import Testing
     ),
     (
       ["method: lora": "method: { use: lora, rank: 65 }"],
-      "run.yaml:2:9: rank 65 exceeds what model.layers.0.self_attn.q_proj [64, 64] can use; use at most 64, or, "
+      "run.yaml:2:9: rank 65 exceeds what model.layers.0.self_attn.q_proj [64, 64] can use; use at most 32, or, "
         + "with a random start, allow_excess_rank: true"
     ),
     (

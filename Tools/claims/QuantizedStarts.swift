@@ -86,7 +86,8 @@ extension Part {
       let quantized = try quantizer.quantized(weight - taken, gram: nil)
       let base = FrozenMap(matrix: quantized.matrix)
       var evidence = Evidence { _ in base.weight(as: .float32) }
-      (evidence.originals[site.id], evidence.grams[site.id]) = (weight, gram)
+      evidence.original = { _ in weight }
+      evidence.grams[site.id] = gram
       let near = try projection.approximate(
         strategy.target(at: site, evidence), at: site, layout, Tensors(), Philox(key: 1).stream(site.id.path))
       taken = try projection.change(at: site, near.tensors, on: base).dense(on: weight)
