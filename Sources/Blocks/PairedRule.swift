@@ -16,7 +16,8 @@ public protocol PairedRule: UpdateRule {
   var measure: (@Sendable (PairStep) throws(LinearAlgebraError) -> Double)? { get }
   /// The step of one pair, for X ← (1 − ηλ)·X − η·d of both factors from their current values.
   ///
-  /// Where it fails or there is none, the pair stays as it is, and with it what is remembered.
+  /// Where it fails or there is none, the pair stays as it is, and with it what is remembered, but for tensors that
+  /// the rule changes where they lie (`PairMemory.kept`).
   func direction(_ step: PairStep, _ memory: inout PairMemory, sum: Double) throws(LinearAlgebraError) -> PairDirection?
 }
 
