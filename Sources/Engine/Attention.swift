@@ -89,6 +89,12 @@ extension Tensor {
     precondition(
       q.shape == queries && k.shape == keys && v.shape == keys && q.scalar == k.scalar && q.scalar == v.scalar,
       "attention of \(q.shape) over \(k.shape) and \(v.shape), not \(queries) over \(keys)")
+    return Phase.attention.spent { attended(q, k, v, rows, shape, dropout) }
+  }
+
+  private static func attended(
+    _ q: Tensor, _ k: Tensor, _ v: Tensor, _ rows: RowLayout, _ shape: AttentionShape, _ dropout: (p: Double, Philox)?
+  ) -> Tensor {
     let y = Tensor(uninitialized: q.shape, q.scalar)
     let blocks = AttentionBlock.all(rows, shape)
     Threads.each(blocks.count) { index in

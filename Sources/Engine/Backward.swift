@@ -33,7 +33,7 @@ extension Node {
     guard let gradient else { return }
     guard let backward else { preconditionFailure("an operation on a value of shape \(shape) is differentiated twice") }
     self.gradient = nil
-    backward(gradient, gradients)
+    if let phase { phase.spent { backward(gradient, gradients) } } else { backward(gradient, gradients) }
   }
 
   /// Every node the roots depend on, each before its sources.

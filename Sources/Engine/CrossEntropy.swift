@@ -24,7 +24,9 @@ extension Tensor {
       if needsGradient { hidden = hidden.tracked() }
       let logits = head(hidden)
       let partLabels = part.map { labels[Int($0)] }
-      let (partLoss, gradient) = logits.detached.crossEntropyGradient(partLabels, scale, wanted: logits.hasHistory)
+      let (partLoss, gradient) = Phase.loss.spent {
+        logits.detached.crossEntropyGradient(partLabels, scale, wanted: logits.hasHistory)
+      }
       loss += partLoss
       guard let gradient else { continue }
       Tensor.backward([(logits, gradient)])

@@ -9,6 +9,8 @@ final class Node: @unchecked Sendable {
   var backward: Backward?
   var gradient: Tensor?
   let isLeaf: Bool
+  /// What the time of the way back is charged to.
+  let phase: Phase?
 
   init(shape: [Int], scalar: ScalarType, sources: [Node], backward: Backward?) {
     self.shape = shape
@@ -16,6 +18,7 @@ final class Node: @unchecked Sendable {
     self.sources = sources
     self.backward = backward
     isLeaf = backward == nil
+    phase = PhaseClock.current?.phase
   }
 }
 

@@ -129,7 +129,7 @@ public struct Attachment: Sendable {
   public func output(at id: SiteID, _ x: Tensor, _ base: any BaseMap, _ pass: Pass) -> Tensor? {
     guard let site = sites[id] else { return nil }
     let base = offset[id].map { OffsetMap(base: base, offset: $0) } ?? base
-    return projection.output(SiteCall(site: site, input: x, base: base, pass: pass), prepared)
+    return Phase.adapter.spent { projection.output(SiteCall(site: site, input: x, base: base, pass: pass), prepared) }
   }
 
   /// Every weight change at a site on top of the untouched base. Refuses input-dependent methods.

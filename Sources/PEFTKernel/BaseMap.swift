@@ -58,7 +58,7 @@ public struct FrozenMap: BaseMap {
     self.bias = bias
   }
 
-  public func product(_ x: Tensor) -> Tensor { x.linear(matrix) }
+  public func product(_ x: Tensor) -> Tensor { Phase.base.spent { x.linear(matrix) } }
 
   public func weight(as scalar: ScalarType) -> Tensor { matrix.dense(as: scalar) }
 
@@ -81,7 +81,9 @@ public struct TensorMap: BaseMap {
     self.isTransposed = isTransposed
   }
 
-  public func product(_ x: Tensor) -> Tensor { isTransposed ? x.multiplied(by: matrix) : x.linear(matrix) }
+  public func product(_ x: Tensor) -> Tensor {
+    Phase.base.spent { isTransposed ? x.multiplied(by: matrix) : x.linear(matrix) }
+  }
 
   public func weight(as scalar: ScalarType) -> Tensor {
     (isTransposed ? matrix.detached.transposed : matrix).converted(to: scalar)

@@ -112,7 +112,9 @@ public final class Trainer {
   /// Takes one optimizer step over its micro-batches.
   ///
   /// The loss is the mean over all learned tokens of the step, however they are divided into micro-batches.
-  public func takeStep() throws(TrainingError) -> StepReport { try takeStep(over: batches.microBatches(at: step)) }
+  public func takeStep() throws(TrainingError) -> StepReport {
+    try takeStep(over: Phase.data.spent { batches.microBatches(at: step) })
+  }
 
   func takeStep(over micro: [Batch]) throws(TrainingError) -> StepReport {
     let labels = micro.reduce(0) { $0 + $1.labelCount }
@@ -123,7 +125,7 @@ public final class Trainer {
     var now = Moment(mode: .training, seed: seed, step: step)
     // `prepare` is differentiated once per step: its results are leaves of the passes, which add their gradients up.
     let projection = adapter.parameterization.projection
-    let made = projection.prepare(stored, now, adapter.frozenBases(now))
+    let made = Phase.adapter.spent { projection.prepare(stored, now, adapter.frozenBases(now)) }
     let leaves = Tensors(made.values.mapValues { $0.hasHistory ? $0.tracked() : $0 })
     let attachment = Attachment(adapter, prepared: leaves, now)
     let energies = wantsEnergies ? PairEnergies(passes: micro.count, tokens: micro.reduce(0) { $0 + $1.tokenCount }) : nil
@@ -158,10 +160,12 @@ public final class Trainer {
     let gradients =
       trainableKeys.map { stored[$0].gradient ?? .zeros(stored[$0].shape) }
       + baseNames.map { base[$0]?.gradient ?? .zeros(base[$0]?.shape ?? []) }
-    let (norm, factor) = try clip(gradients)
+    let (norm, factor) = try Phase.optimizer.spent { () throws(TrainingError) in try clip(gradients) }
     let rate = peakRate * schedule.factor(at: step)
     evidenceBytes = energies?.byteCount ?? 0
-    state.step(parameters, gradients, StepEvidence(learningRate: rate, energies: energies?.energies(scaledBy: factor) ?? [:]))
+    Phase.optimizer.spent {
+      state.step(parameters, gradients, StepEvidence(learningRate: rate, energies: energies?.energies(scaledBy: factor) ?? [:]))
+    }
     step += 1
     return StepReport(
       step: step, loss: loss, learningRate: rate, gradientNorm: norm, tokens: micro.reduce(0) { $0 + $1.tokenCount })
