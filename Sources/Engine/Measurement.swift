@@ -1,3 +1,5 @@
+import COpenBLAS
+
 /// How fast this machine is at what training consists of.
 public enum Measurement {
   /// Floating-point operations a second of a single-precision product of two matrices of `size`², the best of a few.
@@ -29,6 +31,24 @@ public enum Measurement {
     let seconds = fastest(of: 5, copy)
     MemoryUsage.trim()
     return 2 * Double(pieces << 20) / seconds
+  }
+
+  /// Bytes a second that reading a large block takes in, on all threads: as fast as weights can be read.
+  public static func readBandwidth(byteCount: Int = 1 << 28) -> Double {
+    CPU.ready()
+    let block = Storage(byteCount: byteCount)
+    block.address.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    let pieces = byteCount >> 20
+    func read() {
+      Threads.split(pieces, cost: 1 << 20) { range in
+        let numbers = (block.address + (range.lowerBound << 20)).assumingMemoryBound(to: Float.self)
+        _ = cblas_sdot(blasint(range.count << 18), numbers, 1, numbers, 1)
+      }
+    }
+    read()
+    let seconds = fastest(of: 5, read)
+    MemoryUsage.trim()
+    return Double(pieces << 20) / seconds
   }
 
   /// A slow machine has shown what it can do after a second.

@@ -26,7 +26,7 @@ struct RootCommand: ParsableCommand {
           ]),
         CommandGroup(
           name: "Methods and machine",
-          subcommands: [MethodsCommand.self, VerifyCommand.self, SchemaCommand.self, DoctorCommand.self]),
+          subcommands: [MethodsCommand.self, VerifyCommand.self, SchemaCommand.self, DoctorCommand.self, BenchCommand.self]),
       ])
   }
 }

@@ -38,43 +38,17 @@ struct MemoryProbe {
 
   /// The run's memory. Takes steps with `trainer`, which is of no other use afterwards.
   mutating func plan(_ trainer: Trainer, largest: [Example]) throws -> MemoryPlan {
-    let parameters = session.model.parameters
-    func count(_ shape: [Int]) -> Int { shape.reduce(1, *) }
-    let isDrawn = session.file.fromScratch
-    let base = parameters.reduce(0) { $0 + (isDrawn ? 4 * count($1.shape) : $1.byteCount) }
-    let widened = isDrawn ? 0 : parameters.filter { $0.shape.count == 1 }.reduce(0) { $0 + count($1.shape) * 4 }
-    let trainedBase = trainer.trainedBase.values.reduce(0) { $0 + $1.byteCount }
-    let gradients = trainer.parameters.reduce(0) { $0 + $1.value.byteCount }
-    let adapter = trainer.adapter.layout.reduce(0) { $0 + trainer.adapter.tensors[$1.key].byteCount }
-    let trainable = gradients - trainedBase
-    let offset = trainer.adapter.offset?.values.values.reduce(0) { $0 + $1.byteCount } ?? 0
-    let optimizer = trainer.optimizerBytes
-    // Kept by the pool before a step begins, among it everything counted above that is no file's.
+    // Kept by the pool before a step begins, among it every class that is no file's.
     let steady = MemoryUsage.current.inUse
 
     let step = try stepPeak(trainer, largest)
     let evaluation = evaluationPeak(trainer)
     let saving = steady + savingBytes(trainer)
-    let phases: [(MemoryPlan.Phase, Int)] = [
-      (.step, step), (.start, startPeak), (.evaluation, evaluation), (.saving, saving),
-    ]
-    let highest = phases.reduce(phases[0]) { $1.1 > $0.1 ? $1 : $0 }
-
-    let seen = trainer.evidenceBytes
-    let held = (isDrawn ? base : 0) + widened + trainedBase + adapter + offset + optimizer + gradients + seen
-    var process = 0
-    if let now = ProcessMemory.current {
-      let pool = MemoryUsage.current
-      // What others than tensors take is more during a step than after it.
-      let others = max(now.anonymous + now.mapped - pool.inUse - pool.held, now.peak - pool.highest)
-      process = max(0, others - (isDrawn ? 0 : base))
-    }
-    let evidence = session.given == nil ? try session.evidenceStage().bytes : 0
-    return MemoryPlan(
-      base: base, widened: widened, trainedBase: trainedBase, trainable: trainable, frozen: adapter - trainable,
-      offset: offset, optimizer: optimizer, optimizerEvidence: seen, gradients: gradients, activations: max(0, step - held),
-      beyondSteps: highest.1 - step, process: process, peakPhase: highest.0, evidence: evidence,
-      isExtrapolated: isExtrapolated)
+    var plan = MemoryPlan(
+      session, trainer, peaks: [(.step, step), (.start, startPeak), (.evaluation, evaluation), (.saving, saving)])
+    plan.evidence = session.given == nil ? try session.evidenceStage().bytes : 0
+    plan.isExtrapolated = isExtrapolated
+    return plan
   }
 }
 

@@ -184,6 +184,14 @@ public enum Machine {
       .compactMap(\.self).joined(separator: ", ")
   }
 
+  /// The same, each by its name.
+  static var facts: [BenchRecord.Fact] {
+    [
+      .init("processor", processor ?? "unknown"), .init("threads", "\(Threads.count)"), .init("BLAS kernels", CPU.blasKernel),
+      .init("system", DoctorCommand.system), .init("build", DoctorCommand.build),
+    ]
+  }
+
   /// As the system calls it; nil where it does not tell.
   private static var processor: String? {
     // A file in /proc tells no size and cannot be mapped, but its lines can be read.

@@ -21,6 +21,7 @@ struct DoctorCommand: Subcommand {
     let one = Measurement.productRate(parallel: false) / 1e9
     let all = Measurement.productRate(parallel: true) / 1e9
     let bandwidth = Measurement.memoryBandwidth() / 1e9
+    let reading = Measurement.readBandwidth() / 1e9
     let registry = try call.registry()
     let sources = call.entries.map(\.file)
     if json {
@@ -28,6 +29,7 @@ struct DoctorCommand: Subcommand {
         "version": .string(Version.text), "system": .string(Self.system), "threads": .int(Threads.count),
         "avx512": .bool(CPU.hasAVX512), "blas_build": .string(CPU.blasBuild), "blas_kernel": .string(CPU.blasKernel),
         "gflops_1": .double(one), "gflops": .double(all), "memory_gb_per_second": .double(bandwidth),
+        "memory_read_gb_per_second": .double(reading),
         "methods": .array(registry.entries.keys.sorted().map { .string($0) }),
         "plugins": .array(call.plugins.map { .string($0.name) }), "entries": .array(sources.map { .string($0) }),
         "entry_folders": .array(call.folders.map { .string($0) }),
@@ -46,7 +48,7 @@ struct DoctorCommand: Subcommand {
         "matrix product",
         "\(Format.fixed(one, 1)) GFLOP/s on one thread, \(Format.fixed(all, 1)) on \(Threads.count) (single precision)",
       ],
-      ["memory", "\(Format.fixed(bandwidth, 1)) GB/s (copying, read and written)"],
+      ["memory", "\(Format.fixed(reading, 1)) GB/s read, \(Format.fixed(bandwidth, 1)) read and written in copying"],
       ["methods", registry.entries.keys.sorted().joined(separator: ", ")],
       ["plugins", call.plugins.map(\.name).joined(separator: ", ")],
       ["entries", (sources + call.folders).joined(separator: ", ")],
