@@ -32,7 +32,11 @@ struct BenchReport {
           + "\(Format.significant(measured.linearRate / 1e9, 4)) GFLOP/s: \(Format.fixed(100 * measured.shareOfPeak, 1)) % of the "
           + "\(Format.significant(measured.machineRate / 1e9, 4)) that this machine does",
       ],
-      ["start", "\(Format.duration(measured.start.seconds)), \(Format.bytes(measured.start.bytes)) at most"],
+      [
+        "start",
+        "\(Format.duration(measured.start.seconds)), \(Format.bytes(measured.start.bytes)) at most"
+          + (measured.start.evidence > 0 ? ", \(Format.bytes(measured.start.evidence)) of them for what it looks at" : ""),
+      ],
       ["blocks asked of the system", "\(measured.blocks) in these steps"],
     ])
     let phases = measured.phases.filter { $0.seconds > 0 }
@@ -64,6 +68,7 @@ struct BenchReport {
       ["weights", Format.bytes(measured.weightBytes)],
       ["blocks asked of the system", "\(measured.blocks) in these generations"],
     ]
+    if let seconds = measured.loadSeconds { rows.append(["opening the model", "\(Format.significant(1000 * seconds, 3)) ms"]) }
     if let peak = measured.processPeak { rows.append(["resident at most", Format.bytes(peak)]) }
     lines =
       [
@@ -93,7 +98,8 @@ struct BenchComparison {
   /// What both have, part by part.
   private var rows: [Row] {
     func rows(_ section: String, _ part: KeyPath<BenchRecord, [BenchRecord.Figure]>) -> [Row] {
-      now[keyPath: part].compactMap { figure in
+      // How often something was timed is no result.
+      now[keyPath: part].filter { !["steps", "generations"].contains($0.name) }.compactMap { figure in
         was[keyPath: part].first { $0.name == figure.name }.map {
           Row(section: section, name: figure.name, now: figure.value, was: $0.value)
         }

@@ -58,11 +58,14 @@ struct BenchCommand: Subcommand {
     let target = try save.map { (path) throws(FileError) in try WholeFile(path) }
     let report: BenchReport
     if isModel {
-      report = try generation(ModelLoader.load(path), nil, call)
+      let clock = ContinuousClock()
+      let start = clock.now
+      let model = try ModelLoader.load(path)
+      report = try generation(model, nil, loadSeconds: (clock.now - start) / .seconds(1), call)
     } else {
       let session = try RunSession.open(path, call)
       for note in session.notes { call.console.note("note: \(note)") }
-      report = try kind == .generation ? generation(session.model, session, call) : step(session, call)
+      report = try kind == .generation ? generation(session.model, session, loadSeconds: nil, call) : step(session, call)
     }
     if let target {
       try target.write(report.record.json.text(indented: true) + "\n")
@@ -86,11 +89,14 @@ struct BenchCommand: Subcommand {
     return BenchReport(measured, of: session, warmUp: warmUp)
   }
 
-  private func generation(_ model: any LanguageModel, _ session: RunSession?, _ call: Invocation) throws -> BenchReport {
+  private func generation(
+    _ model: any LanguageModel, _ session: RunSession?, loadSeconds: Double?, _ call: Invocation
+  ) throws -> BenchReport {
     let bench = GenerationBench(promptTokens: promptTokens, newTokens: newTokens, times: steps ?? 3)
     let adapter = try session?.startedAdapter()
     defer { call.console.draw("") }
-    let measured = try bench.measure(model, adapter: adapter) { progress($0, bench.times + 1, "generations", call) }
+    var measured = try bench.measure(model, adapter: adapter) { progress($0, bench.times + 1, "generations", call) }
+    measured.loadSeconds = loadSeconds
     return BenchReport(measured, of: model, session, promptTokens: promptTokens)
   }
 

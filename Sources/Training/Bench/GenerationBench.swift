@@ -42,7 +42,8 @@ public struct GenerationBench: Sendable {
       .init("adapted sites", "\(adapter?.sites.count ?? 0)"),
     ]
     return GenerationMeasurement(
-      run: BenchRecord.facts(of: model) + facts, newTokens: newTokens, generations: results, weightBytes: weights,
+      run: BenchRecord.facts(of: model) + facts, newTokens: newTokens, generations: results,
+      weightBytes: weights,
       readRate: Measurement.readBandwidth(), processPeak: processPeak, blocks: blocks)
   }
 
@@ -68,6 +69,8 @@ public struct GenerationMeasurement: Sendable {
 
   /// What was measured.
   public var run: [BenchRecord.Fact]
+  /// Opening the model's files, where that was timed.
+  public var loadSeconds: Double?
   public var newTokens: Int
   public var generations: [Generation]
   /// What every token reads at least: the weights of all linear maps, the head's among them.
@@ -103,7 +106,7 @@ public struct GenerationMeasurement: Sendable {
         .init("seconds_per_token", secondsPerToken), .init("generations", Double(generations.count)),
         .init("weight_gb_per_second", weightRate / 1e9), .init("machine_read_gb_per_second", readRate / 1e9),
         .init("share_of_read_bandwidth", weightRate / readRate), .init("blocks", Double(blocks)),
-      ],
+      ] + (loadSeconds.map { [.init("load_seconds", $0)] } ?? []),
       phases: [],
       memory: [.init("weights", Double(weightBytes))] + (processPeak.map { [.init("process", Double($0))] } ?? []))
   }

@@ -26,8 +26,10 @@ public struct StepBench: Sendable {
     let startSeconds = (clock.now - began) / .seconds(1)
     let startPeak = MemoryUsage.current.peak
 
+    var firstLoss: Double?
     for step in 0..<warmUp {
-      _ = try trainer.takeStep()
+      let report = try trainer.takeStep()
+      firstLoss = firstLoss ?? report.loss
       seen(step + 1)
     }
     MemoryUsage.resetPeak()
@@ -36,26 +38,33 @@ public struct StepBench: Sendable {
     for step in 0..<steps {
       let start = clock.now
       let (report, phases) = try PhaseClock.measure { try trainer.takeStep() }
+      firstLoss = firstLoss ?? report.loss
       timed.append(.init(tokens: report.tokens, seconds: (clock.now - start) / .seconds(1), phases: phases))
       seen(warmUp + step + 1)
     }
     let newBlocks = MemoryUsage.current.allocations - blocks
     let memory = MemoryPlan(session, trainer, peaks: [(.step, MemoryUsage.current.peak), (.start, startPeak)])
     let processPeak = ProcessMemory.current?.peak
+    let evidence = session.given == nil ? try session.evidenceStage().bytes : 0
     let rate = max(rateBefore, Measurement.productRate(parallel: true))
     MemoryUsage.trim()
     return StepMeasurement(
-      run: Self.facts(session, timed), steps: timed,
+      run: Self.facts(session, timed, firstLoss ?? .nan), steps: timed,
       linearWork: StepMeasurement.linearWork(session.model, trainsBase: session.parameterization.trainable.base),
-      machineRate: rate, start: (startSeconds, startPeak - before), memory: memory, processPeak: processPeak, blocks: newBlocks)
+      machineRate: rate, start: .init(seconds: startSeconds, bytes: startPeak - before, evidence: evidence), memory: memory,
+      processPeak: processPeak, blocks: newBlocks)
   }
 
   /// What was measured, without the places where it lies.
-  private static func facts(_ session: RunSession, _ steps: [StepMeasurement.Step]) -> [BenchRecord.Fact] {
+  private static func facts(
+    _ session: RunSession, _ steps: [StepMeasurement.Step], _ firstLoss: Double
+  ) -> [BenchRecord.Fact] {
     let tokens = Set(steps.map(\.tokens)).sorted()
     let extent = tokens.count > 1 ? "\(tokens[0]) to \(tokens[tokens.count - 1])" : "\(tokens.first ?? 0)"
     return BenchRecord.facts(of: session.model) + [
       .init("data", session.batches.digest), .init("tokens of a step", extent), .init("sites", "\(session.sites.count)"),
+      // Whoever made the step faster did not make it another one.
+      .init("loss of the first step", "\((firstLoss * 1e4).rounded() / 1e4)"),
     ] + session.file.settings(of: session.entry).map { .init($0.key, $0.value) }
   }
 }

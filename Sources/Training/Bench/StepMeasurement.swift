@@ -10,6 +10,15 @@ public struct StepMeasurement: Sendable {
     public var phases: [Phase: Double]
   }
 
+  /// What it took to begin.
+  public struct Start: Sendable {
+    public var seconds: Double
+    /// What the pool held for it at most.
+    public var bytes: Int
+    /// What of that the start looks at: gradients of the adapted weights, or products of their inputs.
+    public var evidence: Int
+  }
+
   /// What was measured.
   public var run: [BenchRecord.Fact]
   /// The timed steps in order.
@@ -19,8 +28,8 @@ public struct StepMeasurement: Sendable {
   /// Floating-point operations a second that a large matrix product reached on all threads before the steps or behind them, the
   /// better of the two.
   public var machineRate: Double
-  /// How long the adapter took to start, and what the pool held for it at most.
-  public var start: (seconds: Double, bytes: Int)
+  /// Of the adapter.
+  public var start: Start
   /// What was held at the peak, class by class.
   public var memory: MemoryPlan
   /// The most that was resident, as the system counts it.
@@ -79,7 +88,7 @@ extension StepMeasurement {
       ],
       phases: phases.map { .init($0.phase.rawValue, $0.seconds) },
       memory: memory.classes.filter { $0.bytes > 0 }.map { .init($0.name, Double($0.bytes)) } + [
-        .init("together", Double(memory.peak)), .init("start", Double(start.bytes)),
+        .init("together", Double(memory.peak)), .init("start", Double(start.bytes)), .init("evidence", Double(start.evidence)),
       ] + (processPeak.map { [.init("process", Double($0))] } ?? []))
   }
 }
