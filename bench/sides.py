@@ -1,6 +1,6 @@
 """Runs one side or the other in a process of its own and reads what it says."""
 
-import json, os, shlex, subprocess, sys, time
+import json, os, shlex, subprocess, sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -17,27 +17,32 @@ class Sides:
         self.environment = dict(os.environ, PEFT_THREADS=str(options.threads), TOKENIZERS_PARALLELISM="false")
 
     def run(self, command, measured):
-        """Standard output of a command and its seconds; what is measured runs behind --through."""
+        """Standard output of a command; what is measured runs behind --through."""
         command = [str(word) for word in command]
         if measured and self.options.through:
             command = shlex.split(self.options.through) + command
-        began = time.perf_counter()
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
-        seconds = time.perf_counter() - began
         if done.returncode != 0:
             lines = [line for line in done.stderr.strip().splitlines() if line]
             raise SideFailed(lines[-1] if lines else f"{command[0]} ended with code {done.returncode}")
-        return done.stdout, seconds
+        return done.stdout
 
     def ours(self, *words, measured=True):
         """The JSON object that a command of ours prints."""
-        return json.loads(self.run([self.options.peft, *words, "--json"], measured)[0])
+        return self.parsed(self.run([self.options.peft, *words, "--json"], measured), words)
 
     def peer(self, *words, measured=True):
         """The peer's JSON line; the threads are ours."""
         threads = [] if words[0] in ("versions", "model") else ["--threads", self.options.threads]
-        out = self.run([self.options.peer, HERE / "peer.py", *words, *threads], measured)[0]
-        return json.loads(out.strip().splitlines()[-1])
+        out = self.run([self.options.peer, HERE / "peer.py", *words, *threads], measured)
+        return self.parsed((out.strip().splitlines() or [""])[-1], words)
+
+    @staticmethod
+    def parsed(text, words):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SideFailed(f"`{words[0]}` printed no single JSON object: {error}") from None
 
     # What both sides work on, made once.
 

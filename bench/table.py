@@ -41,7 +41,7 @@ def lines(row, r):
     if row == "methods":
         return [f"{name:22} " + (m["failed"] if "failed" in m else f"{m['ratio']:.2f}x LoRA{met(m['ratio'], m['goal'], True)}")
                 for name, m in r["methods"].items()]
-    return [json.dumps({key: value for key, value in r.items()})]
+    return [f"{title}: {result}; {against}" for title, _, result, against in OTHERS[row](r)]
 
 
 def load(row):
@@ -92,40 +92,50 @@ def phases_table():
     return out
 
 
+def generation_rows(g):
+    title = f"`{rows.GENERATION['model']}`, {rows.GENERATION['text']}"
+    if not g:
+        return [(title, "generate-llama-160m", "–", "–")]
+    o = g["ours"]
+    return [(
+        title, "generate-llama-160m",
+        f"{o['tokens_per_second']:.1f} tokens/s with the prompt; {o['weight_gb_per_second']:.1f} GB/s of weights, "
+        f"{100 * g['share_of_read_bandwidth']:.0f} % of the {o['machine_read_gb_per_second']:.1f} that this machine reads",
+        f"`transformers` {g['peer']['tokens_per_second']:.1f} tokens/s: {g['ratio']:.2f}x{met(g['ratio'], rows.GENERATION['goal'])}")]
+
+
+def start_rows(s):
+    if not s:
+        return [("data-driven starts", "starts", "–", "–")]
+    ga, p = s["lora_ga"], s["pissa"]
+    few, many = ga["q_v"], ga["all_linear"]
+    return [
+        ("LoRA-GA's start, 8 batches", "starts",
+         f"q, v: {few['seconds']:.2f} s, {mib(few['bytes'])}; all linears: {many['seconds']:.2f} s, {mib(many['bytes'])}",
+         f"{ga['copies']:.2f} copies of the adapted weights{met(round(ga['copies'], 2), rows.STARTS['copies'], True)}"),
+        ("PiSSA's start, `llama-160m`, all linears", "starts",
+         f"niter 4: {p['niter_4']:.2f} s; 16: {p['niter_16']:.2f} s; exact {p['exact']:.2f} s",
+         f"exact: {p['faster_than_exact']:.1f}x{met(p['faster_than_exact'], rows.STARTS['goal_svd'])}; PEFT's niter 4 in "
+         f"{p['peer_niter_4']:.2f} s: {p['against_peer_4']:.2f}x{met(p['against_peer_4'], rows.STARTS['goal_peer'])}, 16 in "
+         f"{p['peer_niter_16']:.2f} s: {p['against_peer_16']:.2f}x, exact in {p['peer_exact']:.2f} s"),
+    ]
+
+
+def startup_rows(u):
+    if not u:
+        return [("start-up", "start-up", "–", "–")]
+    found = [("`peft methods`", u["methods_seconds"], rows.STARTUP["methods_ms"]),
+             (f"`{rows.STARTUP['model']}` opened", u["load_seconds"], 1000 * rows.STARTUP["load_s"])]
+    return [(title, "start-up", f"{1000 * seconds:.0f} ms", met(1000 * seconds, goal, True).strip(" ()")) for title, seconds, goal in found]
+
+
+OTHERS = {"generate-llama-160m": generation_rows, "starts": start_rows, "start-up": startup_rows}
+
+
 def other_table():
     out = ["", cells("work", "command", "result", "against"), cells(*["---"] * 4)]
-    g, s, u, title = load("generate-llama-160m"), load("starts"), load("start-up"), rows.GENERATION["text"]
-    if g:
-        o = g["ours"]
-        out.append(cells(
-            f"`{rows.GENERATION['model']}`, {title}", command("generate-llama-160m"),
-            f"{o['tokens_per_second']:.1f} tokens/s with the prompt; {o['weight_gb_per_second']:.1f} GB/s of weights, "
-            f"{100 * g['share_of_read_bandwidth']:.0f} % of {o['machine_read_gb_per_second']:.1f}",
-            f"`transformers` {g['peer']['tokens_per_second']:.1f} tokens/s: {g['ratio']:.2f}x{met(g['ratio'], rows.GENERATION['goal'])}"))
-    else:
-        out.append(cells(f"`{rows.GENERATION['model']}`, {title}", command("generate-llama-160m"), "–", "–"))
-    if s:
-        ga, p = s["lora_ga"], s["pissa"]
-        out.append(cells(
-            "LoRA-GA's start, 8 batches", command("starts"),
-            f"q, v: {ga['q_v']['seconds']:.2f} s, {mib(ga['q_v']['bytes'])}; all linears: {ga['all_linear']['seconds']:.2f} s, "
-            f"{mib(ga['all_linear']['bytes'])}",
-            f"{ga['copies']:.2f} copies of the adapted weights{met(round(ga['copies'], 2), rows.STARTS['copies'], True)}"))
-        out.append(cells(
-            "PiSSA's start, `llama-160m`, all linears", command("starts"),
-            f"niter 4: {p['niter_4']:.2f} s; 16: {p['niter_16']:.2f} s; exact {p['exact']:.2f} s",
-            f"exact: {p['faster_than_exact']:.1f}x{met(p['faster_than_exact'], rows.STARTS['goal_svd'])}; PEFT's niter 4 in "
-            f"{p['peer_niter_4']:.2f} s: {p['against_peer_4']:.2f}x{met(p['against_peer_4'], rows.STARTS['goal_peer'])}, 16 in "
-            f"{p['peer_niter_16']:.2f} s: {p['against_peer_16']:.2f}x, exact in {p['peer_exact']:.2f} s"))
-    else:
-        out.append(cells("data-driven starts", command("starts"), "–", "–"))
-    if u:
-        out.append(cells("`peft methods`", command("start-up"), f"{1000 * u['methods_seconds']:.0f} ms",
-                         met(1000 * u["methods_seconds"], rows.STARTUP["methods_ms"], True).strip(" ()")))
-        out.append(cells("`llama-160m` opened", command("start-up"), f"{1000 * u['load_seconds']:.0f} ms",
-                         met(1000 * u["load_seconds"], 1000 * rows.STARTUP["load_s"], True).strip(" ()")))
-    else:
-        out.append(cells("start-up", command("start-up"), "–", "–"))
+    for row, made in OTHERS.items():
+        out += [cells(title, command(name), result, against) for title, name, result, against in made(load(row))]
     return out
 
 
