@@ -4,8 +4,12 @@ import CKernels
 public enum Measurement {
   /// Floating-point operations a second of a single-precision product of two matrices of `size`², the best of a few.
   public static func productRate(size: Int = 1536, parallel: Bool) -> Double {
+    // One row, again and again: random digits, as any data has them, without drawing millions.
     var random = Philox(key: 0)
-    let (a, b) = (random.uniform([size, size], in: -1..<1), random.uniform([size, size], in: -1..<1))
+    func matrix() -> Tensor {
+      Tensor.joinedRows([Tensor](repeating: random.uniform([1, size], in: -1..<1), count: size))
+    }
+    let (a, b) = (matrix(), matrix())
     let c = Tensor(uninitialized: [size, size], .float32)
     func product() {
       BLAS.multiply(
