@@ -16,48 +16,70 @@ enum BLAS {
     var transposed = false
   }
 
-  /// C ← alpha·op(A)·op(B) + beta·C with op(A) [m, k], op(B) [k, n], C [m, n].
-  ///
-  /// The longer of m and n is cut into pieces of 256, which the cores share. Sums come out differently in pieces of another
-  /// size, so the same cuts are made for one core as for many.
+  /// C ← alpha·op(A)·op(B) + beta·C with op(A) [m, k], op(B) [k, n], C [m, n], the same numbers on any number of cores.
   static func multiply(
     _ scalar: ScalarType, _ m: Int, _ n: Int, _ k: Int, alpha: Double = 1, _ a: Operand, _ b: Operand, beta: Double = 0,
     into c: UnsafeMutableRawPointer, stride: Int, threads: Int = Threads.count
   ) {
     guard m > 0, n > 0 else { return }
     CPU.ready()
-    let size = scalar.byteCount
-    let overRows = m >= n
-    let length = overRows ? m : n
-    // Two halves already pay where the product is large and 256 would leave it whole.
-    let share = length > 512 ? 256 : (length + 127) / 128 * 64
-    guard length >= 128, 2 * m * n * k > 1_000_000 else {
-      gemm(scalar, m, n, k, alpha, a, b, beta, c, stride)
-      return
-    }
-    Threads.each((length + share - 1) / share, width: threads) { part in
-      let start = part * share
-      let extent = min(share, length - start)
-      var a = a
-      var b = b
-      if overRows {
-        a.address += start * (a.transposed ? 1 : a.stride) * size
-        gemm(scalar, extent, n, k, alpha, a, b, beta, c + start * stride * size, stride)
-      } else {
-        b.address += start * (b.transposed ? b.stride : 1) * size
-        gemm(scalar, m, extent, k, alpha, a, b, beta, c + start * size, stride)
-      }
-    }
-  }
-
-  private static func gemm(
-    _ scalar: ScalarType, _ m: Int, _ n: Int, _ k: Int, _ alpha: Double, _ a: Operand, _ b: Operand, _ beta: Double,
-    _ c: UnsafeMutableRawPointer, _ stride: Int
-  ) {
     if m == 1 {
       // One row is bound by memory: a matrix product would first copy the whole of B into its own order.
       return gemv(scalar, n, k, alpha, a.address, a.transposed ? a.stride : 1, b, beta, c)
     }
+    guard let cut = Cut(scalar, m, n, k, threads: threads) else { return gemm(scalar, m, n, k, alpha, a, b, beta, c, stride) }
+    let size = scalar.byteCount
+    Threads.each(cut.parts, width: threads) { part in
+      let range = cut.range(part)
+      let start = range.lowerBound
+      var a = a
+      var b = b
+      if cut.isOverRows {
+        a.address += start * (a.transposed ? 1 : a.stride) * size
+        gemm(scalar, range.count, n, k, alpha, a, b, beta, c + start * stride * size, stride)
+      } else {
+        b.address += start * (b.transposed ? b.stride : 1) * size
+        gemm(scalar, m, range.count, k, alpha, a, b, beta, c + start * size, stride)
+      }
+    }
+  }
+
+  /// How a product is divided among cores.
+  struct Cut {
+    /// Whether rows of C are divided, or columns.
+    let isOverRows: Bool
+    let length: Int
+    let parts: Int
+    private let share: Int
+
+    /// Nil for products that are too small to be cut.
+    ///
+    /// Every part brings the other operand into the BLAS's own order again, so rows are divided unless C is much wider than
+    /// long, and into as few parts as there are cores. Where a cut moves rows from one kernel to another, sums come out
+    /// differently in their last bits: rows are cut at places that the kernels make nothing of, where there are such places,
+    /// and otherwise, as columns, at places that do not depend on the number of cores.
+    init?(_ scalar: ScalarType, _ m: Int, _ n: Int, _ k: Int, threads: Int) {
+      isOverRows = n <= 4 * m
+      length = isOverRows ? m : n
+      guard length >= 128, 2 * m * n * k > 1_000_000 else { return nil }
+      if isOverRows, scalar == .float32, CPU.cutsRowsFreely {
+        let wanted = threads > 1 ? threads * ((length / threads + 1023) / 1024) : 1
+        share = max(CPU.rowUnit, length / wanted / CPU.rowUnit * CPU.rowUnit)
+        parts = min(wanted, length / share)
+      } else {
+        // Two halves already pay where the product is large and 256 would leave it whole.
+        share = length > 8192 ? 1024 : length > 512 ? 256 : (length + 127) / 128 * 64
+        parts = (length + share - 1) / share
+      }
+    }
+
+    func range(_ part: Int) -> Range<Int> { part * share..<(part == parts - 1 ? length : (part + 1) * share) }
+  }
+
+  fileprivate static func gemm(
+    _ scalar: ScalarType, _ m: Int, _ n: Int, _ k: Int, _ alpha: Double, _ a: Operand, _ b: Operand, _ beta: Double,
+    _ c: UnsafeMutableRawPointer, _ stride: Int
+  ) {
     let transA = a.transposed ? CblasTrans : CblasNoTrans
     let transB = b.transposed ? CblasTrans : CblasNoTrans
     switch scalar {
@@ -113,6 +135,31 @@ public enum CPU {
   public static var hasAVX512: Bool { cpu_has_avx512() != 0 }
 
   static func ready() { _ = prepared }
+
+  /// Rows that a kernel sums up together are 4, 8, 12 or 24 of them.
+  static let rowUnit = 24
+
+  /// Whether products come out the same, bit for bit, however their rows are cut into multiples of `rowUnit`; tried once.
+  static let cutsRowsFreely: Bool = {
+    let (m, n, k) = (5 * rowUnit + 7, 71, 900)
+    var random = Philox(key: 0)
+    let (x, w) = (random.uniform([m * k], in: -1..<1), random.uniform([n * k], in: -1..<1))
+    return [false, true].allSatisfy { turnsX in
+      [false, true].allSatisfy { turnsW in
+        func product(cutAt cuts: [Int]) -> [Float] {
+          let y = Tensor(uninitialized: [m, n], .float32)
+          for (start, end) in zip([0] + cuts, cuts + [m]) {
+            let a = BLAS.Operand(address: x.address(start * (turnsX ? 1 : k)), stride: turnsX ? m : k, transposed: turnsX)
+            let b = BLAS.Operand(address: w.address(), stride: turnsW ? k : n, transposed: turnsW)
+            BLAS.gemm(.float32, end - start, n, k, 1, a, b, 0, y.address(start * n), n)
+          }
+          return y.floats
+        }
+        let whole = product(cutAt: [])
+        return [[rowUnit], [2 * rowUnit, 3 * rowUnit], [4 * rowUnit]].allSatisfy { product(cutAt: $0) == whole }
+      }
+    }
+  }()
 
   /// OpenBLAS 0.3.21 does not know AMD Zen 4 and 5 and falls back to kernels for older processors, at half their speed;
   /// it then has to be told, before the first product. (2026-11: newer releases detect them; this then does nothing.)

@@ -17,13 +17,22 @@ extension Tensor {
       gradients.add(node, seed)
       roots.append(node)
     }
-    for node in Node.reverseOrder(of: roots) where !node.isLeaf {
-      node.differentiate(gradients)
-    }
+    Node.differentiate(roots, gradients)
+  }
+
+  /// Differentiates ⟨output, seed⟩ for the output of which `node` is the history.
+  static func backward(from node: Node, _ seed: Tensor) {
+    let gradients = Gradients()
+    gradients.add(node, seed)
+    Node.differentiate([node], gradients)
   }
 }
 
 extension Node {
+  fileprivate static func differentiate(_ roots: [Node], _ gradients: Gradients) {
+    for node in reverseOrder(of: roots) where !node.isLeaf { node.differentiate(gradients) }
+  }
+
   fileprivate func differentiate(_ gradients: Gradients) {
     defer {
       backward = nil

@@ -70,13 +70,20 @@ import Testing
   }
 
   /// Resuming on a machine with more cores, or fewer, goes on with the same numbers.
-  @Test(arguments: [(520, 70, 90), (70, 300, 90), (300, 200, 33), (129, 65, 90), (1, 1100, 700)])
+  @Test(arguments: [
+    (520, 70, 90), (70, 300, 90), (300, 200, 33), (129, 65, 90), (1, 1100, 700), (2100, 96, 500), (150, 700, 1000),
+  ])
   func productsDoNotDependOnTheNumberOfThreads(_ m: Int, _ n: Int, _ k: Int) {
     var random = Philox(key: 6)
     let (a, b) = (random.normal([m, k], deviation: 1), random.normal([n, k], deviation: 1))
     let products = [1, 2, 3, 7].map { threads in
-      let c = Tensor.zeros([m, n])
-      BLAS.multiply(.float32, m, n, k, a.operand, b.operand.transpose, into: c.address(), stride: n, threads: threads)
+      let c = Tensor.zeros([4, m, n])
+      for turned in 0..<4 {
+        // Whatever the order, there are as many numbers.
+        let left = turned % 2 == 0 ? a.operand : BLAS.Operand(address: a.address(), stride: m, transposed: true)
+        let right = turned < 2 ? b.operand.transpose : BLAS.Operand(address: b.address(), stride: n)
+        BLAS.multiply(.float32, m, n, k, left, right, into: c.address(turned * m * n), stride: n, threads: threads)
+      }
       return c.floats
     }
     for other in products.dropFirst() { #expect(other == products[0]) }
