@@ -17,14 +17,17 @@ extension Tensor {
       gradients.add(node, seed)
       roots.append(node)
     }
-    for node in Node.reverseOrder(of: roots) where !node.isLeaf {
-      node.differentiate(gradients)
-    }
+    Node.differentiate(roots, gradients)
   }
 }
 
 extension Node {
-  fileprivate func differentiate(_ gradients: Gradients) {
+  /// Takes the gradients of `roots` back to the leaves.
+  static func differentiate(_ roots: [Node], _ gradients: Gradients) {
+    for node in reverseOrder(of: roots) where !node.isLeaf { node.differentiate(gradients) }
+  }
+
+  private func differentiate(_ gradients: Gradients) {
     defer {
       backward = nil
       sources = []
@@ -37,7 +40,7 @@ extension Node {
   }
 
   /// Every node the roots depend on, each before its sources.
-  fileprivate static func reverseOrder(of roots: [Node]) -> [Node] {
+  private static func reverseOrder(of roots: [Node]) -> [Node] {
     var order: [Node] = []
     var seen: Set<ObjectIdentifier> = []
     for root in roots where seen.insert(ObjectIdentifier(root)).inserted {
