@@ -273,3 +273,26 @@ void FN(decode_nibbles)(T *y, const uint8_t *codes, const float *book, const T *
 #undef ROWS
 #undef COLS
 #undef AT
+
+void FN(pack_panels)(T *panels, const T *x, size_t stride, int transposed, size_t depth, size_t cols) {
+  for (size_t j = 0; j < (cols + 31) / 32 * 32; j++) {
+    for (size_t l = 0; l < depth; l++) {
+      panels[(j / 32 * depth + l) * 32 + j % 32] = j < cols ? transposed ? x[j * stride + l] : x[l * stride + j] : 0;
+    }
+  }
+}
+
+void FN(panel_product)(T *c, size_t stride, int accumulate, const T *a, size_t row, size_t column, const T *panels,
+                       size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal, size_t first) {
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 0; j < cols; j++) {
+      if (causal == CK_CAUSAL_COLUMNS && j > first + i) continue;
+      T sum = 0;
+      for (size_t l = 0; l < depth; l++) {
+        if ((causal == CK_CAUSAL_DEPTH && l > first + i) || (causal == CK_CAUSAL_ROWS && i > first + l)) continue;
+        sum += a[i * row + l * column] * panels[(j / 32 * panel_depth + l) * 32 + j % 32];
+      }
+      c[i * stride + j] = accumulate ? c[i * stride + j] + sum : sum;
+    }
+  }
+}

@@ -97,27 +97,51 @@ extension Tensor {
   ) -> Tensor {
     let y = Tensor(uninitialized: q.shape, q.scalar)
     let blocks = AttentionBlock.all(rows, shape)
-    Threads.each(blocks.count) { index in
-      let block = blocks[index]
-      let p = block.probabilities(q, k, rows, shape)
-      block.output(block.dropped(p, dropout, index), v, y, shape)
+    let heads = AttentionBlock.runs(blocks) { $0.head == $1.head }
+    Threads.each(heads.count) { run in
+      let keys = KeyPanels(k, v, blocks[heads[run].lowerBound], shape)
+      for index in heads[run] {
+        let p = blocks[index].probabilities(q, keys, rows, shape)
+        blocks[index].output(blocks[index].dropped(p, dropout, index), keys, rows, y, shape)
+      }
     }
     let (keptQ, keptK, keptV) = (q.detached, k.detached, v.detached)
     return y.recorded([q, k, v]) { [qNode = q.node, kNode = k.node, vNode = v.node] dy, gradients in
       let dq = Tensor(uninitialized: keptQ.shape, keptQ.scalar)
       let (dk, dv) = (Tensor.zeros(keptK.shape, keptK.scalar), Tensor.zeros(keptV.shape, keptV.scalar))
-      // Blocks of one (sequence, group) write the same dk and dv: each such run goes to one core, in order.
-      let runs = AttentionBlock.runs(blocks)
-      Threads.each(runs.count) { run in
-        for index in runs[run] {
-          blocks[index].backward(
-            keptQ, keptK, keptV, dy, dq, dk, dv, rows, shape, dropout: dropout, index: index)
+      // Blocks of one group write the same dk and dv: each such run goes to one core, in order.
+      let groups = AttentionBlock.runs(blocks) { $0.group == $1.group }
+      Threads.each(groups.count) { run in
+        let keys = KeyPanels(keptK, keptV, blocks[groups[run].lowerBound], shape, forGradient: true)
+        for index in groups[run] {
+          blocks[index].backward(keptQ, keys, dy, (dq, dk, dv), rows, shape, dropout: dropout, index: index)
         }
       }
       gradients.add(qNode, dq)
       gradients.add(kNode, dk)
       gradients.add(vNode, dv)
     }
+  }
+}
+
+/// The keys and values that the heads of a group share, in the order products read them: k [keys, width], v [keys, width].
+struct KeyPanels {
+  let transposedKeys: Panels
+  /// Of the way forward.
+  let values: Panels?
+  /// Of the way back.
+  let keys: Panels?
+  let transposedValues: Panels?
+
+  init(_ k: Tensor, _ v: Tensor, _ block: AttentionBlock, _ shape: AttentionShape, forGradient: Bool = false) {
+    let columns = block.group * shape.width..<(block.group + 1) * shape.width
+    func panels(_ x: Tensor, transposed: Bool = false) -> Panels {
+      Panels(x, rows: block.sequence, columns: columns, transposed: transposed)
+    }
+    transposedKeys = panels(k, transposed: true)
+    values = forGradient ? nil : panels(v)
+    keys = forGradient ? panels(k) : nil
+    transposedValues = forGradient ? panels(v, transposed: true) : nil
   }
 }
 
@@ -128,8 +152,8 @@ struct AttentionBlock {
   /// Rows of the sequence, and of the queries of this block.
   var sequence: Range<Int>
   var queries: Range<Int>
-  /// Rows of keys that any of the queries may see.
-  var keys: Range<Int>
+  /// How many keys, from the sequence's first on, any of the queries may see.
+  var keyCount: Int
 
   static func all(_ rows: RowLayout, _ shape: AttentionShape) -> [AttentionBlock] {
     let height = 128
@@ -140,10 +164,11 @@ struct AttentionBlock {
         while start < sequence.upperBound {
           let end = min(sequence.upperBound, start + height)
           // With hidden keys a query may fall back on its whole sequence.
-          let keys = sequence.lowerBound..<(rows.visible == nil ? end : sequence.upperBound)
+          let last = rows.visible == nil ? end : sequence.upperBound
           blocks.append(
             AttentionBlock(
-              head: head, group: head * shape.groups / shape.heads, sequence: sequence, queries: start..<end, keys: keys))
+              head: head, group: head * shape.groups / shape.heads, sequence: sequence, queries: start..<end,
+              keyCount: last - sequence.lowerBound))
           start = end
         }
       }
@@ -151,13 +176,11 @@ struct AttentionBlock {
     return blocks
   }
 
-  /// Index ranges of blocks that share their keys' gradients.
-  static func runs(_ blocks: [AttentionBlock]) -> [Range<Int>] {
+  /// Index ranges of neighbouring blocks of one sequence that belong together.
+  static func runs(_ blocks: [AttentionBlock], _ belong: (AttentionBlock, AttentionBlock) -> Bool) -> [Range<Int>] {
     var runs: [Range<Int>] = []
     for (i, block) in blocks.enumerated() {
-      if let last = runs.last, blocks[last.lowerBound].group == block.group,
-        blocks[last.lowerBound].sequence == block.sequence
-      {
+      if let last = runs.last, belong(blocks[last.lowerBound], block), blocks[last.lowerBound].sequence == block.sequence {
         runs[runs.count - 1] = last.lowerBound..<i + 1
       } else {
         runs.append(i..<i + 1)
@@ -166,34 +189,40 @@ struct AttentionBlock {
     return runs
   }
 
+  /// Position of the first query within its sequence.
+  private var first: Int { queries.lowerBound - sequence.lowerBound }
+
+  /// This head's part of x [T, heads·width] at the block's queries.
   private func query(_ x: Tensor, _ shape: AttentionShape) -> BLAS.Operand {
     .init(address: x.address(queries.lowerBound * x.columns + head * shape.width), stride: x.columns)
   }
 
-  private func key(_ x: Tensor, _ shape: AttentionShape) -> BLAS.Operand {
-    .init(address: x.address(keys.lowerBound * x.columns + group * shape.width), stride: x.columns)
+  private func queryPanels(_ x: Tensor, _ shape: AttentionShape) -> Panels {
+    Panels(x, rows: queries, columns: head * shape.width..<(head + 1) * shape.width)
   }
 
+  /// What a query does not see is 0, unless it fell back on everything.
+  private func causal(_ kind: Panels.Causal, _ rows: RowLayout) -> Panels.Causal { rows.visible == nil ? kind : .no }
+
   /// softmax(scale · q·kᵀ) [queries, keys].
-  func probabilities(_ q: Tensor, _ k: Tensor, _ rows: RowLayout, _ shape: AttentionShape) -> Tensor {
-    let p = Tensor(uninitialized: [queries.count, keys.count], q.scalar)
-    BLAS.multiply(
-      q.scalar, queries.count, keys.count, shape.width, query(q, shape), key(k, shape).transpose, into: p.address(),
-      stride: keys.count, threads: 1)
-    let first = queries.lowerBound - sequence.lowerBound
+  func probabilities(_ q: Tensor, _ keys: KeyPanels, _ rows: RowLayout, _ shape: AttentionShape) -> Tensor {
+    let p = Tensor(uninitialized: [queries.count, keyCount], q.scalar)
+    keys.transposedKeys.multiplied(
+      from: query(q, shape), rows: queries.count, columns: keyCount, causal: .columns, first: first, into: p.address(),
+      stride: keyCount)
     func soften(_ allowed: UnsafePointer<UInt8>?) {
       switch p.scalar {
-      case .float32: softmax_causal_f32(p.f32, queries.count, keys.count, first, Float(shape.scale), allowed)
-      case .float64: softmax_causal_f64(p.f64, queries.count, keys.count, first, shape.scale, allowed)
+      case .float32: softmax_causal_f32(p.f32, queries.count, keyCount, first, Float(shape.scale), allowed)
+      case .float64: softmax_causal_f64(p.f64, queries.count, keyCount, first, shape.scale, allowed)
       }
     }
     guard let visible = rows.visible else {
       soften(nil)
       return p
     }
-    visible.withUnsafeBufferPointer { soften($0.baseAddress! + keys.lowerBound) }
+    visible.withUnsafeBufferPointer { soften($0.baseAddress! + sequence.lowerBound) }
     for i in 0..<queries.count where isBlind(i, visible) {
-      p.view(i * keys.count, [keys.count]).fill(1 / Double(keys.count))
+      p.view(i * keyCount, [keyCount]).fill(1 / Double(keyCount))
     }
     return p
   }
@@ -208,27 +237,29 @@ struct AttentionBlock {
     return p.dropout(dropout.p, dropout.stream.stream(UInt64(index)))
   }
 
-  func output(_ p: Tensor, _ v: Tensor, _ y: Tensor, _ shape: AttentionShape) {
-    BLAS.multiply(
-      y.scalar, queries.count, shape.width, keys.count, p.operand, key(v, shape),
-      into: y.address(queries.lowerBound * y.columns + head * shape.width), stride: y.columns, threads: 1)
+  func output(_ p: Tensor, _ keys: KeyPanels, _ rows: RowLayout, _ y: Tensor, _ shape: AttentionShape) {
+    keys.values?.multiplied(
+      from: p.operand, rows: queries.count, depth: keyCount, causal: causal(.depth, rows), first: first,
+      into: y.address(queries.lowerBound * y.columns + head * shape.width), stride: y.columns)
   }
 
   func backward(
-    _ q: Tensor, _ k: Tensor, _ v: Tensor, _ dy: Tensor, _ dq: Tensor, _ dk: Tensor, _ dv: Tensor, _ rows: RowLayout,
+    _ q: Tensor, _ keys: KeyPanels, _ dy: Tensor, _ sums: (dq: Tensor, dk: Tensor, dv: Tensor), _ rows: RowLayout,
     _ shape: AttentionShape, dropout: (p: Double, stream: Philox)?, index: Int
   ) {
-    let p = probabilities(q, k, rows, shape)
+    let p = probabilities(q, keys, rows, shape)
     let used = dropped(p, dropout, index)
-    let (n, m, d) = (queries.count, keys.count, shape.width)
-    BLAS.multiply(
-      q.scalar, m, d, n, used.operand.transpose, query(dy, shape), beta: 1,
-      into: dv.address(keys.lowerBound * dv.columns + group * d), stride: dv.columns, threads: 1)
+    let (n, m) = (queries.count, keyCount)
+    func add(_ a: Tensor, _ b: Panels, to sum: Tensor) {
+      b.multiplied(
+        from: a.operand.transpose, rows: m, causal: causal(.rows, rows), first: first,
+        into: sum.address(sequence.lowerBound * sum.columns + group * shape.width), stride: sum.columns, accumulate: true)
+    }
+    add(used, queryPanels(dy, shape), to: sums.dv)
     var ds = Tensor(uninitialized: [n, m], q.scalar)
-    BLAS.multiply(
-      q.scalar, n, m, d, query(dy, shape), key(v, shape).transpose, into: ds.address(), stride: m, threads: 1)
+    keys.transposedValues?.multiplied(
+      from: query(dy, shape), rows: n, columns: m, causal: causal(.columns, rows), first: first, into: ds.address(), stride: m)
     ds = dropped(ds, dropout, index)
-    let first = queries.lowerBound - sequence.lowerBound
     switch ds.scalar {
     case .float32: softmax_causal_backward_f32(ds.f32, p.f32, n, m, first, Float(shape.scale))
     case .float64: softmax_causal_backward_f64(ds.f64, p.f64, n, m, first, shape.scale)
@@ -237,11 +268,9 @@ struct AttentionBlock {
       // An even look at everything does not depend on the scores.
       for i in 0..<n where isBlind(i, visible) { ds.view(i * m, [m]).fill(0) }
     }
-    BLAS.multiply(
-      q.scalar, n, d, m, ds.operand, key(k, shape), into: dq.address(queries.lowerBound * dq.columns + head * d),
-      stride: dq.columns, threads: 1)
-    BLAS.multiply(
-      q.scalar, m, d, n, ds.operand.transpose, query(q, shape), beta: 1,
-      into: dk.address(keys.lowerBound * dk.columns + group * d), stride: dk.columns, threads: 1)
+    keys.keys?.multiplied(
+      from: ds.operand, rows: n, depth: m, causal: causal(.depth, rows), first: first,
+      into: sums.dq.address(queries.lowerBound * q.columns + head * shape.width), stride: q.columns)
+    add(ds, queryPanels(q, shape), to: sums.dk)
   }
 }

@@ -19,6 +19,13 @@ extension Tensor {
     }
     Node.differentiate(roots, gradients)
   }
+
+  /// Differentiates ⟨output, seed⟩ for the output of which `node` is the history.
+  static func backward(from node: Node, _ seed: Tensor) {
+    let gradients = Gradients()
+    gradients.add(node, seed)
+    Node.differentiate([node], gradients)
+  }
 }
 
 extension Node {

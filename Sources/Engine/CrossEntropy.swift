@@ -14,22 +14,24 @@ extension Tensor {
     let needsGradient = node != nil
     let dHidden = needsGradient ? Tensor.zeros(shape, scalar) : nil
     var loss = 0.0
-    // About eight megabytes of logits at a time stay in the cache the products work from.
-    let height = max(16, (8 << 20) / (vocabulary * scalar.byteCount))
+    // A product with few rows would spend its time on bringing the head's weight into its own order; all rows at once would not
+    // fit a machine's memory.
+    let most = min(512, max(64, (64 << 20) / (vocabulary * scalar.byteCount)))
+    let parts = max(1, (chosen.count + most - 1) / most)
+    let height = max(1, (chosen.count + parts - 1) / parts)
     var start = 0
     while start < chosen.count {
       let part = Array(chosen[start..<min(chosen.count, start + height)])
       start += part.count
       var hidden = detached.gatherRows(part)
       if needsGradient { hidden = hidden.tracked() }
-      let logits = head(hidden)
+      var logits = head(hidden)
+      let history = logits.node
+      logits.node = nil
       let partLabels = part.map { labels[Int($0)] }
-      let (partLoss, gradient) = Phase.loss.spent {
-        logits.detached.crossEntropyGradient(partLabels, scale, wanted: logits.hasHistory)
-      }
-      loss += partLoss
-      guard let gradient else { continue }
-      Tensor.backward([(logits, gradient)])
+      loss += Phase.loss.spent { logits.crossEntropy(partLabels, scale, becomesGradient: history != nil) }
+      guard let history else { continue }
+      Tensor.backward(from: history, logits)
       guard let dHidden, let partGradient = hidden.gradient else { continue }
       switch scalar {
       case .float32: embed_grad_acc_f32(dHidden.f32, partGradient.f32, part, part.count, columns)
@@ -42,39 +44,38 @@ extension Tensor {
     }
   }
 
-  /// Σ −log p of the labels, and the gradient of scale times it.
-  private func crossEntropyGradient(_ labels: [Int32], _ scale: Double, wanted: Bool) -> (Double, Tensor?) {
+  /// Σ −log p of the labels. These logits become the gradient of scale times it, where that is wanted.
+  private mutating func crossEntropy(_ labels: [Int32], _ scale: Double, becomesGradient: Bool) -> Double {
+    if becomesGradient, !isUnique { self = copied() }
     let d = columns
     let parts = min(rows, 64)
     let share = (rows + parts - 1) / parts
     let losses = Tensor.zeros([parts], .float64)
-    let gradient = wanted ? (Tensor(uninitialized: shape, scalar), true) : nil
+    let logits = self
     Threads.each(parts) { part in
       let r = min(rows, part * share)..<min(rows, (part + 1) * share)
       guard !r.isEmpty else { return }
+      let i = r.lowerBound * d
       labels.withUnsafeBufferPointer { labels in
         let label = labels.baseAddress! + r.lowerBound
-        if let (target, _) = gradient {
-          let i = r.lowerBound * d
-          target.address(i).copyMemory(from: address(i), byteCount: r.count * d * scalar.byteCount)
-          var sum = 0.0
-          var count: Int32 = 0
-          switch scalar {
-          case .float32: cross_entropy_f32(target.f32 + i, label, r.count, d, Float(scale), &sum, &count)
-          case .float64: cross_entropy_f64(target.f64 + i, label, r.count, d, scale, &sum, &count)
-          }
-          losses.f64[part] = sum
-        } else {
+        guard becomesGradient else {
           let rowLosses = Tensor(uninitialized: [r.count], .float64)
-          let i = r.lowerBound * d
-          switch scalar {
-          case .float32: cross_entropy_rows_f32(rowLosses.f64, f32 + i, label, r.count, d)
-          case .float64: cross_entropy_rows_f64(rowLosses.f64, f64 + i, label, r.count, d)
+          switch logits.scalar {
+          case .float32: cross_entropy_rows_f32(rowLosses.f64, logits.f32 + i, label, r.count, d)
+          case .float64: cross_entropy_rows_f64(rowLosses.f64, logits.f64 + i, label, r.count, d)
           }
           losses.f64[part] = sum_f64(rowLosses.f64, r.count)
+          return
         }
+        var sum = 0.0
+        var count: Int32 = 0
+        switch logits.scalar {
+        case .float32: cross_entropy_f32(logits.f32 + i, label, r.count, d, Float(scale), &sum, &count)
+        case .float64: cross_entropy_f64(logits.f64 + i, label, r.count, d, scale, &sum, &count)
+        }
+        losses.f64[part] = sum
       }
     }
-    return (losses.values.reduce(0, +), gradient?.0)
+    return losses.values.reduce(0, +)
   }
 }

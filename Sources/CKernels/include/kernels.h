@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// What a product of panels may leave out.
+enum { CK_CAUSAL_COLUMNS = 1, CK_CAUSAL_DEPTH, CK_CAUSAL_ROWS };
+
 #define CK_T float
 #define CK_FN(name) name##_f32
 #include "kernels_api.h"
@@ -37,6 +40,14 @@ void f64_to_f32(float *y, const double *x, size_t n);
 // y[o] = W[o,:] . x for row_begin <= o < row_end, W half precision, sums in float (see gemv_f32).
 void gemv_bf16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
 void gemv_f16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
+
+// ---- panels.c: panel_product_f32 for 16 columns in registers at a time and for 32; it takes the one that suits the CPU.
+void panel_product_narrow_f32(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
+                              const float *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal,
+                              size_t first);
+void panel_product_wide_f32(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
+                            const float *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal,
+                            size_t first);
 
 // ---- random.c: the four words of one Philox4x32-10 block; the counter is (block, stream), 64 bits each.
 void philox_block(uint64_t key, uint64_t stream, uint64_t block, uint32_t out[4]);

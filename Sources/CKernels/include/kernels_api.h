@@ -66,6 +66,16 @@ void CK_FN(softmax_causal_backward)(CK_T *dscores, const CK_T *p, size_t rows, s
 void CK_FN(softmax_masked_backward)(CK_T *dscores, const CK_T *p, size_t rows, size_t cols, const int32_t *lo,
                                     const int32_t *hi, CK_T scale);
 
+// ---- panels.c: products of attention's size. Panels hold B [depth, cols] 32 columns at a time, row after row, with 0 for missing
+// columns: depth ceil(cols / 32) 32 numbers. B[l,j] is x[l stride + j], transposed x[j stride + l].
+void CK_FN(pack_panels)(CK_T *panels, const CK_T *x, size_t stride, int transposed, size_t depth, size_t cols);
+// C[rows, cols] = A B, or added to C; A[i,l] is a[i row + l column]. Panels may be deeper and have more columns than are used.
+// causal says what need not be computed: CK_CAUSAL_COLUMNS leaves C[i,j] as it is for some j > first + i, CK_CAUSAL_DEPTH takes
+// A[i,l] for 0 where l > first + i, CK_CAUSAL_ROWS where i > first + l; 0 computes all.
+void CK_FN(panel_product)(CK_T *c, size_t stride, int accumulate, const CK_T *a, size_t row, size_t column,
+                          const CK_T *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal,
+                          size_t first);
+
 // ---- slices.c: v holds `slices` rows of `width` for every row; weights are [rows, slices]. No array may overlap another.
 void CK_FN(slice_sum)(CK_T *y, const CK_T *v, const CK_T *weights, size_t rows, size_t slices,
                       size_t width);  // y[t,:] = sum over m of weights[t,m] v[t,m,:]; a slice of weight 0 is not read
