@@ -41,8 +41,7 @@ enum QueryableGolden {
     let (batch, blocks, rank) = (history.shape[0], history.shape[1], history.shape[2])
     let rows = history.reshaped([batch, blocks * rank])
     result.arrange = { pass in
-      let routing = pass.note(Routing.self)
-      for j in 0..<blocks { routing.remember(rows.slice(columns: j * rank..<(j + 1) * rank)) }
+      for j in 0..<blocks { pass[note: Routing.self].remember(rows.slice(columns: j * rank..<(j + 1) * rank)) }
     }
     return result
   }

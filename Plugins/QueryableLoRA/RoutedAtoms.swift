@@ -116,12 +116,13 @@ public struct RoutedAtoms: Projection {
   }
 
   public func output(_ call: SiteCall, _ t: Tensors) -> Tensor {
-    let routing = call.pass.note(Routing.self)
+    var routing = call.pass[note: Routing.self]
     let reduced = call.branchInput(dropout).multiplied(byTransposeOf: t["lora_A", call.site.id])
     let isLeader = routing.enter(call, layersPerBlock)
-    if isLeader { route(reduced, routing, call.pass, t) }
+    if isLeader { route(reduced, &routing, call.pass, t) }
     let routed = reduced.mixture(of: t["atoms"], routing.weights)
     if isLeader { routing.remember(pooled(routed, call.pass), stopping: detachesSummary ? call.pass.now : nil) }
+    call.pass[note: Routing.self] = routing
     return routed.linear(t["lora_B", call.site.id], scale: scale(at: call.site), addedTo: call.baseOutput)
   }
 

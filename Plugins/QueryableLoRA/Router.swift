@@ -8,7 +8,7 @@ extension RoutedAtoms {
   ///     q = W_q·[norm(z); s],  a_m = (q + λ·W_e·e)·k_m / (√d·τ),  α = softmax over the k largest a_m
   ///
   /// with s the summary of earlier blocks. Which entries are largest is a constant of differentiation.
-  func route(_ reduced: Tensor, _ routing: Routing, _ pass: Pass, _ t: Tensors) {
+  func route(_ reduced: Tensor, _ routing: inout Routing, _ pass: Pass, _ t: Tensors) {
     let state = pooled(reduced, pass)
     let features = Tensor.joinedColumns([Routing.normalized(state), summary(routing, like: state, t)])
     var query = features.multiplied(byTransposeOf: t["query_proj"])
@@ -83,8 +83,7 @@ struct RoutingBlocks {
 }
 
 /// What the sites of one pass hand on: the running block's routing, and the states of the blocks so far.
-final class Routing: Note, @unchecked Sendable {
-  // A pass, and all that is noted in it, belongs to one caller.
+struct Routing: Note {
   private var blocks: RoutingBlocks?
   private var normalizedStates: [Tensor] = []
   /// The running block.
@@ -92,10 +91,15 @@ final class Routing: Note, @unchecked Sendable {
   /// α [T, M] of the running block.
   var weights = Tensor.zeros([0])
 
+  var tensors: [Tensor] {
+    get { normalizedStates + [weights] }
+    set { (normalizedStates, weights) = (newValue.dropLast(), newValue.last ?? weights) }
+  }
+
   var blockCount: Int { blocks?.count ?? 1 }
 
   /// Notes that the pass has come to a site; true where that is the first of its block.
-  func enter(_ call: SiteCall, _ layersPerBlock: Int) -> Bool {
+  mutating func enter(_ call: SiteCall, _ layersPerBlock: Int) -> Bool {
     let blocks = blocks ?? RoutingBlocks(call.pass.sites, layersPerBlock: layersPerBlock)
     self.blocks = blocks
     guard let next = blocks.index[call.site.id] else { preconditionFailure("\(call.site.id) is no site of this pass") }
@@ -104,7 +108,7 @@ final class Routing: Note, @unchecked Sendable {
   }
 
   /// Keeps norm(c) of a block's routed state for later blocks, its gradient stopped at `stopping`.
-  func remember(_ state: Tensor, stopping now: Moment? = nil) {
+  mutating func remember(_ state: Tensor, stopping now: Moment? = nil) {
     let normalized = Self.normalized(state)
     normalizedStates.append(now?.stop(normalized) ?? normalized)
   }

@@ -106,19 +106,28 @@ extension Law {
 
 /// An optimizer that moves nothing and keeps the gradients it was shown.
 struct GradientRecorder: UpdateRule {
+  var wantsEnergies = false
   private let state = State()
+
+  init(wantsEnergies: Bool = false) { self.wantsEnergies = wantsEnergies }
 
   /// Row-major, by the parameter's name.
   var gradients: [String: [Double]] { state.gradients.withLock { $0 } }
+  /// Row and column energies, by the pair's name.
+  var energies: [String: [Double]] { state.energies.withLock { $0 } }
 
   func begin(_ parameters: [Parameter]) throws(Refusal) -> any UpdateState { state }
 
   private final class State: UpdateState, Sendable {
     let gradients = Mutex<[String: [Double]]>([:])
+    let energies = Mutex<[String: [Double]]>([:])
 
     func step(_ parameters: [Parameter], _ gradients: [Tensor], _ evidence: StepEvidence) {
       self.gradients.withLock { kept in
         for (parameter, gradient) in zip(parameters, gradients) { kept[parameter.name] = gradient.values }
+      }
+      energies.withLock { kept in
+        for (pair, energies) in evidence.energies { kept[pair.id] = energies.rows + energies.columns }
       }
     }
 

@@ -32,6 +32,8 @@ public enum Law: String, CaseIterable, Sendable {
   case memory
   /// Analytic gradients through a whole model are the differences'; those of a training step are the same.
   case modelGradient
+  /// A step that computes the layers' activations a second time is the step that keeps them.
+  case recomputation
   /// All that is to move moves, and nothing else does.
   case movement
   /// The loss falls.
@@ -76,6 +78,7 @@ public enum Law: String, CaseIterable, Sendable {
     case .unmerge: try unmerge(trial)
     case .memory: try memory(trial)
     case .modelGradient: try modelGradient(trial)
+    case .recomputation: try recomputation(trial)
     case .movement: try movement(trial)
     case .learning: try learning(trial)
     case .optimizers: try optimizers(trial)

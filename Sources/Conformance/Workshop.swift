@@ -67,10 +67,14 @@ struct Workshop {
     return adapter
   }
 
-  func trainer(_ adapter: Adapter, _ rule: any UpdateRule = AdamW(), batchSize: Int = 2) throws -> Trainer {
-    try Trainer(
-      model: model, adapter: adapter, batches: BatchPlan(examples, batchSize: batchSize, shuffles: false, seed: 8),
-      optimizer: rule, peakRate: learningRate, schedule: Schedule(total: 20), clipNorm: nil, seed: 9)
+  func trainer(
+    _ adapter: Adapter, _ rule: any UpdateRule = AdamW(), batchSize: Int = 2, accumulation: Int = 1,
+    activations: Activations = .kept
+  ) throws -> Trainer {
+    let batches = BatchPlan(examples, batchSize: batchSize, accumulation: accumulation, shuffles: false, seed: 8)
+    return try Trainer(
+      model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: learningRate,
+      schedule: Schedule(total: 20), clipNorm: nil, seed: 9, activations: activations)
   }
 
   /// The logits of all sequences, with or without an adapter.
@@ -79,6 +83,14 @@ struct Workshop {
     let pass = Pass(now: Moment(), rows: batch.rows, sites: sites)
     let run = ModelRun(pass: pass, attachment: adapter?.attached(), trained: merged)
     return model.logits(model.hidden(batch.ids, run), run)
+  }
+
+  /// Whether the method's sites add to the loss.
+  func penalizes(_ adapter: Adapter) -> Bool {
+    let batch = Batch(examples)
+    let pass = Pass(now: Moment(), rows: batch.rows, sites: sites)
+    _ = model.hidden(batch.ids, ModelRun(pass: pass, attachment: adapter.attached()))
+    return !pass.penalties.isEmpty
   }
 
   /// Mean loss of all sequences; what is no number is for the laws to judge.

@@ -29,11 +29,12 @@ extension Tensor {
 }
 
 extension Node {
-  fileprivate static func differentiate(_ roots: [Node], _ gradients: Gradients) {
+  /// Takes the gradients of `roots` back to the leaves.
+  static func differentiate(_ roots: [Node], _ gradients: Gradients) {
     for node in reverseOrder(of: roots) where !node.isLeaf { node.differentiate(gradients) }
   }
 
-  fileprivate func differentiate(_ gradients: Gradients) {
+  private func differentiate(_ gradients: Gradients) {
     defer {
       backward = nil
       sources = []
@@ -46,7 +47,7 @@ extension Node {
   }
 
   /// Every node the roots depend on, each before its sources.
-  fileprivate static func reverseOrder(of roots: [Node]) -> [Node] {
+  private static func reverseOrder(of roots: [Node]) -> [Node] {
     var order: [Node] = []
     var seen: Set<ObjectIdentifier> = []
     for root in roots where seen.insert(ObjectIdentifier(root)).inserted {

@@ -9,6 +9,8 @@ public enum Phase: String, Sendable, CaseIterable {
   case attention
   /// Norms, activations, rotations, sums, and whatever has no phase of its own.
   case elementwise
+  /// What is computed again for the way back, of whatever phase it was the first time.
+  case recompute
   /// Softmax over the vocabulary; the head's product belongs to the base.
   case loss
   /// Gradient norm, clipping and the update.
@@ -20,6 +22,12 @@ public enum Phase: String, Sendable, CaseIterable {
     guard let clock = PhaseClock.current else { return try body() }
     return try clock.during(self, body)
   }
+
+  /// As `spent`, and what inner phases take is charged to this one as well. What they record is theirs on the way back.
+  func spentWhole<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+    guard let clock = PhaseClock.current else { return try body() }
+    return try clock.charging(self, body)
+  }
 }
 
 /// Divides the time of a piece of work among phases.
@@ -30,6 +38,8 @@ public final class PhaseClock: @unchecked Sendable {
   @TaskLocal static var current: PhaseClock?
 
   private(set) var phase = Phase.elementwise
+  /// What is charged in place of the phase.
+  private var payer: Phase?
   private var seconds: [Phase: Double] = [:]
   private var since = ContinuousClock.now
 
@@ -39,7 +49,7 @@ public final class PhaseClock: @unchecked Sendable {
   public static func measure<R>(_ body: () throws -> R) rethrows -> (result: R, seconds: [Phase: Double]) {
     let clock = PhaseClock()
     let result = try $current.withValue(clock) { try body() }
-    clock.turn(to: .elementwise)
+    clock.settle()
     return (result, clock.seconds)
   }
 
@@ -50,10 +60,27 @@ public final class PhaseClock: @unchecked Sendable {
     return try body()
   }
 
+  func charging<R, E: Error>(_ payer: Phase, _ body: () throws(E) -> R) throws(E) -> R {
+    let outer = self.payer
+    settle()
+    self.payer = payer
+    defer {
+      settle()
+      self.payer = outer
+    }
+    return try body()
+  }
+
   private func turn(to phase: Phase) {
-    guard phase != self.phase || phase == .elementwise else { return }
+    guard phase != self.phase else { return }
+    settle()
+    self.phase = phase
+  }
+
+  /// Charges the time since the last charge.
+  private func settle() {
     let now = ContinuousClock.now
-    seconds[self.phase, default: 0] += (now - since) / .seconds(1)
-    (since, self.phase) = (now, phase)
+    seconds[payer ?? phase, default: 0] += (now - since) / .seconds(1)
+    since = now
   }
 }

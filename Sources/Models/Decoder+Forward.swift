@@ -10,8 +10,10 @@ extension Decoder {
     let angles = rotary?.angles(Int(positions.max() ?? 0) + 1, run.scalar)
     var x = embedded(ids, positions, run)
     for (index, layer) in layers.enumerated() {
-      x = x + attended(normed(x, layer.attentionNorm, run), index, positions, angles, run)
-      x = x + transformed(normed(x, layer.mlpNorm, run), index, run)
+      x = run.layer(x, isLast: index == layers.count - 1) { x, run in
+        let x = x + attended(normed(x, layer.attentionNorm, run), index, positions, angles, run)
+        return x + transformed(normed(x, layer.mlpNorm, run), index, run)
+      }
     }
     run.cache?.advance(ids.count)
     return normed(x, finalNorm, run)

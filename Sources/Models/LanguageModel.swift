@@ -18,6 +18,7 @@ public struct ModelRun {
   public var observeInput: ((SiteID, _ x: Tensor) -> Void)?
   /// Keys and values of the positions before: generation only, without gradients.
   public var cache: KVCache?
+  public var activations = Activations.kept
 
   public init(
     pass: Pass, attachment: Attachment? = nil, trained: [String: Tensor] = [:], scalar: ScalarType = .float32,

@@ -41,6 +41,9 @@ struct PlanReport {
     if memory.evidence > 0 {
       lines.append("  before the steps, the start holds gradients of \(Format.bytes(memory.evidence)) and frees them")
     }
+    if session.file.activationCheckpointing {
+      lines.append("  of activations only the layers' inputs are kept; the time above is with the second computation of the rest")
+    }
     if memory.isExtrapolated { lines.append("  the largest batch was not run: its activations follow from shorter ones") }
     if memory.process == 0 { lines.append("  this system does not tell what the program itself takes: it comes on top") }
     lines += ["", "a checkpoint on disk: \(Format.bytes(plan.checkpointBytes)), the last two are kept"]
@@ -100,7 +103,8 @@ struct PlanReport {
       "steps": .int(plan.steps), "steps_per_epoch": .int(plan.stepsPerEpoch), "epochs": .double(plan.epochs),
       "tokens": .int(plan.tokens), "largest_micro_batch_tokens": .int(plan.largestMicroBatch.tokens),
       "largest_micro_batch_sequences": .int(plan.largestMicroBatch.sequences),
-      "evaluation_tokens": .int(plan.evaluationTokens), "seconds": .double(plan.seconds),
+      "evaluation_tokens": .int(plan.evaluationTokens),
+      "activation_checkpointing": .bool(session.file.activationCheckpointing), "seconds": .double(plan.seconds),
       "memory": [
         "base": .int(memory.base), "base_widened": .int(memory.widened), "base_trained": .int(memory.trainedBase),
         "adapter_trainable": .int(memory.trainable), "adapter_frozen": .int(memory.frozen), "base_offset": .int(memory.offset),

@@ -63,6 +63,17 @@ public final class Pins: Sendable {
     }
   }
 
+  /// How many values were recorded, or given back, so far.
+  var position: Int { state.withLock { $0.isReplaying ? $0.next : $0.values.count } }
+
+  /// What gives back the recorded values from one of them on, while these stay where they are.
+  func replaying(from start: Int) -> Pins {
+    let pins = Pins()
+    let values = state.withLock { $0.values }
+    pins.state.withLock { ($0.values, $0.next, $0.isReplaying) = (values, start, true) }
+    return pins
+  }
+
   func pinned(_ value: Tensor) -> Tensor {
     guard case .tensor(let pinned) = exchange(.tensor(value)) else { preconditionFailure("blocked values changed order") }
     return pinned

@@ -1,9 +1,11 @@
 import Engine
 import Synchronization
 
-/// State that sites of one pass hand to each other.
-public protocol Note: AnyObject, Sendable {
+/// State that sites of one pass hand to each other: a value, so that a part of a pass can begin with it twice.
+public protocol Note: Sendable {
   init()
+  /// Every tensor in it that gradients may come back to; set, it takes as many in the same order.
+  var tensors: [Tensor] { get set }
 }
 
 /// One forward pass through a model: when it happens, how its rows divide into sequences, what sites noted so far.
@@ -24,7 +26,10 @@ public final class Pass: @unchecked Sendable {
   public private(set) var penalties: [Tensor] = []
   /// Who watches the pairs of this pass, nil where nobody does.
   public let observer: (any PairObserver)?
-  private var notes: [ObjectIdentifier: any Note] = [:]
+  /// Whether this pass goes through a part of a model a second time, for its gradients: who only watches has seen it all.
+  public let isRepeated: Bool
+  /// In the order of their first use.
+  private var notes: [any Note] = []
   private var latest: (input: Tensor, values: [String: Tensor])?
 
   public init(
@@ -35,7 +40,17 @@ public final class Pass: @unchecked Sendable {
     self.rows = rows
     self.sites = sites
     self.flags = flags
+    isRepeated = false
   }
+
+  private init(like other: Pass, now: Moment, notes: [any Note], isRepeated: Bool) {
+    (self.now, rows, sites, flags, observer) = (now, other.rows, other.sites, other.flags, other.observer)
+    self.notes = notes
+    self.isRepeated = isRepeated
+  }
+
+  /// The same pass with nothing noted: for what outlives the notes and must not hold on to them.
+  public var blank: Pass { Pass(like: self, now: now, notes: [], isRepeated: isRepeated) }
 
   /// Adds a term to the loss.
   public func penalize(_ term: Tensor) { penalties.append(term) }
@@ -54,12 +69,57 @@ public final class Pass: @unchecked Sendable {
     return value
   }
 
-  /// The pass's one note of that type, made at first use.
-  public func note<N: Note>(_ type: N.Type) -> N {
-    if let note = notes[ObjectIdentifier(type)] as? N { return note }
-    let note = N()
-    notes[ObjectIdentifier(type)] = note
-    return note
+  /// The pass's one note of that type, empty before its first use.
+  public subscript<N: Note>(note type: N.Type) -> N {
+    get { notes.lazy.compactMap { $0 as? N }.first ?? N() }
+    set {
+      if let index = notes.firstIndex(where: { $0 is N }) { notes[index] = newValue } else { notes.append(newValue) }
+    }
+  }
+}
+
+extension Pass {
+  /// What `part` of the model makes of `x`, keeping little more than x on the way: `part` runs without history, and once more with
+  /// it when gradients come back.
+  ///
+  /// Both times it is given a pass to use in this one's place. What was noted before the part is an input of it, what is noted in
+  /// it and its terms of the loss are results: gradients cross the part's borders as if it had run once.
+  public func recomputing(_ x: Tensor, _ part: @escaping (_ x: Tensor, _ pass: Pass) -> Tensor) -> Tensor {
+    let (blank, before, pinned) = (blank, notes, now.pins?.position)
+    func results(_ inputs: [Tensor], isRepeated: Bool) -> (tensors: [Tensor], pass: Pass) {
+      var now = blank.now
+      // The second time, what was blocked the first.
+      if isRepeated { now.pins = pinned.flatMap { now.pins?.replaying(from: $0) } }
+      let pass = Pass(like: blank, now: now, notes: before.replacingTensors(by: inputs.dropFirst()), isRepeated: isRepeated)
+      let y = part(inputs[0], pass)
+      return ([y] + pass.notes.flatMap(\.tensors) + pass.penalties, pass)
+    }
+    var after: Pass?
+    var tensors = Tensor.recomputed(from: [x] + before.flatMap(\.tensors)) { inputs in
+      let first = results(inputs, isRepeated: false)
+      after = first.pass
+      return first.tensors
+    } again: {
+      results($0, isRepeated: true).tensors
+    }[...]
+    let y = tensors.removeFirst()
+    notes = after?.notes.replacingTensors(by: tensors) ?? notes
+    penalties += tensors.suffix(after?.penalties.count ?? 0)
+    return y
+  }
+}
+
+extension [any Note] {
+  /// The notes with the first of `tensors` in place of theirs.
+  fileprivate func replacingTensors(by tensors: ArraySlice<Tensor>) -> [any Note] {
+    var rest = tensors
+    return map { note in
+      var note = note
+      let count = note.tensors.count
+      note.tensors = [Tensor](rest.prefix(count))
+      rest = rest.dropFirst(count)
+      return note
+    }
   }
 }
 

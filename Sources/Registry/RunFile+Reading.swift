@@ -75,7 +75,8 @@ private struct RunReader {
         maxSeqLen: int("data.max_seq_len"), packing: bool("data.packing"),
         shuffle: bool("data.shuffle") && !isGiven("data.tokens")),
       optimizer: optimizer, epochs: int("epochs"), steps: int("steps"), batchSize: int("batch_size") ?? 1,
-      gradientAccumulation: int("gradient_accumulation") ?? 1, clipGradNorm: number("clip_grad_norm"),
+      gradientAccumulation: int("gradient_accumulation") ?? 1,
+      activationCheckpointing: bool("activation_checkpointing"), clipGradNorm: number("clip_grad_norm"),
       seed: UInt64(int("seed") ?? 0), evalEvery: int("eval_every"), saveEvery: int("save_every"), outputDir: outputDir,
       samples: samples)
     run.marks = marks

@@ -19,6 +19,7 @@ extension RunFile {
     add("steps", steps.map(YAMLNode.int))
     add("batch_size", .int(batchSize))
     add("gradient_accumulation", .int(gradientAccumulation))
+    add("activation_checkpointing", .bool(activationCheckpointing))
     add("clip_grad_norm", clipGradNorm.map(YAMLNode.double) ?? .null)
     add("seed", .int(Int(seed)))
     add("eval_every", evalEvery.map(YAMLNode.int))

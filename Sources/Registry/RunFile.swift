@@ -28,6 +28,8 @@ public struct RunFile: Sendable, Hashable {
   public var batchSize: Int
   /// Micro-batches in a step.
   public var gradientAccumulation: Int
+  /// Whether layers are computed a second time on the way back, for less memory.
+  public var activationCheckpointing: Bool
   /// The norm that a step's gradient is held to; nil where it is left as it is.
   public var clipGradNorm: Double?
   public var seed: UInt64

@@ -22,6 +22,9 @@ public enum RunSchema {
     KeySpec("batch_size", .value(.integer(1...65536)), default: .int(8), "sequences in a micro-batch"),
     KeySpec("gradient_accumulation", .value(.integer(1...65536)), default: .int(1), "micro-batches in a step"),
     KeySpec(
+      "activation_checkpointing", .value(.boolean), default: .bool(false),
+      "keep only what layers start from, and compute them again on the way back: less memory, more time, the same numbers"),
+    KeySpec(
       "clip_grad_norm", .value(.number(0...Double.greatestFiniteMagnitude, aboveLower: true)), default: .double(1),
       allowsNull: true,
       "the norm that a step's gradient is held to; `null` leaves it as it is"),

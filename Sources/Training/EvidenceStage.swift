@@ -15,6 +15,8 @@ public struct EvidenceStage: Sendable {
   var origin: any LanguageModel
   /// The learning rate of the run's first step.
   var firstRate: Double?
+  /// Of the passes that gradients come from.
+  var activations: Activations
   var gradients: Look?
   var inputs: Look?
 
@@ -55,7 +57,7 @@ public struct EvidenceStage: Sendable {
   /// `examples` are the training examples, needed only where some are to be looked at.
   public init(
     _ parameterization: any Parameterization, sites: [Site], on model: any LanguageModel, examples: [Example], seed: UInt64,
-    origin: (any LanguageModel)? = nil, firstRate: Double? = nil
+    origin: (any LanguageModel)? = nil, firstRate: Double? = nil, activations: Activations = .kept
   ) {
     self.parameterization = parameterization
     self.sites = sites
@@ -63,6 +65,7 @@ public struct EvidenceStage: Sendable {
     self.seed = seed
     self.origin = origin ?? model
     self.firstRate = firstRate
+    self.activations = activations
     let wants = parameterization.initialization.wants
     let order = Philox(key: seed).stream("evidence").key
     gradients = wants.gradients.map { Look($0, of: examples, seed: order) }
@@ -104,9 +107,10 @@ public struct EvidenceStage: Sendable {
     for index in 0..<look.batches {
       try Task.checkCancellation()
       if let (batch, weight) = look.batch(index) {
-        let run = ModelRun(pass: pass(batch, index)) { id, x, dy in
+        var run = ModelRun(pass: pass(batch, index)) { id, x, dy in
           sums[id]?.accumulateProduct(transposed: dy, x, scale: weight)
         }
+        run.activations = activations
         model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(batch.labelCount), run).backward()
       }
       step()

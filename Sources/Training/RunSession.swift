@@ -135,8 +135,11 @@ public struct RunSession: Sendable {
     let looksBack = wants.original || wants.inputs != nil
     return EvidenceStage(
       parameterization, sites: sites, on: model, examples: training, seed: file.seed,
-      origin: looksBack ? try ModelLoader.origin(of: model) : nil, firstRate: file.optimizer.lr * schedule.factor(at: 0))
+      origin: looksBack ? try ModelLoader.origin(of: model) : nil, firstRate: file.optimizer.lr * schedule.factor(at: 0),
+      activations: activations)
   }
+
+  var activations: Activations { file.activationCheckpointing ? .recomputed : .kept }
 
   var schedule: Schedule {
     let settings = file.optimizer
@@ -159,7 +162,7 @@ public struct RunSession: Sendable {
     do throws(Refusal) {
       return try Trainer(
         model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
-        clipNorm: file.clipGradNorm, seed: file.seed)
+        clipNorm: file.clipGradNorm, seed: file.seed, activations: activations)
     } catch {
       // What an optimizer cannot serve is told with its name first.
       let isOptimizers = error.reason.hasPrefix(settings.name + " ")

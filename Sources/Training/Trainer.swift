@@ -36,6 +36,7 @@ public final class Trainer {
   /// Global gradient norm above which gradients are scaled down; nil for never.
   public let clipNorm: Double?
   public let seed: UInt64
+  public let activations: Activations
   /// Steps taken so far.
   public private(set) var step = 0
 
@@ -52,7 +53,7 @@ public final class Trainer {
   /// Refuses, with the optimizer's rule, parameters that the optimizer cannot serve.
   public init(
     model: any LanguageModel, adapter: Adapter, batches: BatchPlan, optimizer: any UpdateRule, peakRate: Double,
-    schedule: Schedule, clipNorm: Double?, seed: UInt64
+    schedule: Schedule, clipNorm: Double?, seed: UInt64, activations: Activations = .kept
   ) throws(Refusal) {
     self.model = model
     self.batches = batches
@@ -60,6 +61,7 @@ public final class Trainer {
     self.peakRate = peakRate
     self.clipNorm = clipNorm
     self.seed = seed
+    self.activations = activations
     let subset = adapter.parameterization.trainable
     try Self.check(subset, on: model)
     baseNames = subset.base ? model.parameters.map(\.name) : []
@@ -133,7 +135,8 @@ public final class Trainer {
     for (index, batch) in micro.enumerated() {
       now.microBatch = index
       let pass = Pass(now: now, rows: batch.rows, sites: adapter.sites, observer: energies)
-      let run = ModelRun(pass: pass, attachment: attachment, trained: base)
+      var run = ModelRun(pass: pass, attachment: attachment, trained: base)
+      run.activations = activations
       let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
       loss += part.item
       guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(shown(loss)); \(suspicion(batch))") }

@@ -152,6 +152,17 @@ import Testing
     #expect(try scratch.listing == before)
   }
 
+  @Test func aPlanSaysWhetherLayersAreComputedTwice() async throws {
+    let scratch = try Scratch()
+    for (line, isOn) in [("", false), ("\nactivation_checkpointing: true", true)] {
+      try scratch.put("run.yaml", runText(["steps: 2": "steps: 2" + line]))
+      let plan = await scratch.peft("plan", "@run.yaml")
+      #expect(plan.status == .ok && plan.printed.contains("only the layers' inputs are kept") == isOn)
+      let json = try await scratch.peft("plan", "@run.yaml", "--json").json()
+      #expect(json["activation_checkpointing"] == .bool(isOn))
+    }
+  }
+
   @Test func aNumberThatIsNoneStopsTheRun() async throws {
     let scratch = try Scratch()
     try scratch.put("run.yaml", runText(["steps: 2": "steps: 5\noptimizer: { lr: 1e30 }"]))

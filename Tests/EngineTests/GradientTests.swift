@@ -122,6 +122,12 @@ import Testing
         $0[0], $0[1], $0[2], RowLayout(lengths: [5]), AttentionShape(heads: 2, groups: 2, width: 2, scale: 0.7),
         dropout: (0.3, Philox(key: 4)))
     },
+    Case(name: "computed twice", shapes: [[5, 3], [5, 3], [4, 3]]) { inputs in
+      let (x, z, w) = (inputs[0], inputs[1], inputs[2])
+      let part = { (t: [Tensor]) in [t[0].multiplied(byTransposeOf: w).tanh, (t[0] * t[1]).sum] }
+      let results = Tensor.recomputed(from: [x, z], first: part, again: part)
+      return results[0] * results[0] + results[0].multipliedByColumn(Tensor.joinedRows([Tensor](repeating: results[1], count: 5)))
+    },
     Case(name: "cross-entropy", shapes: [[4, 3]]) {
       $0[0].crossEntropy(labels: [2, -100, 0, 4], scale: 0.25, vocabulary: 5) { $0.linear(FrozenMatrix(ramp([5, 3]))) }
     },

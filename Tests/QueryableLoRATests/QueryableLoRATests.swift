@@ -34,15 +34,20 @@ private struct Problem {
     dy = random.normal([5, sites[sites.count - 1].outputs], deviation: 1, .float64)
   }
 
-  /// The sites in a chain with tanh between them; the routings on the way go to `seen`.
-  func output(_ now: Moment = Moment(), with changed: Tensors? = nil, _ seen: (Routing) -> Void = { _ in }) -> (Tensor, Pass) {
+  /// The sites in a chain with tanh between them, each run twice where that is asked for; the routings on the way go to `seen`.
+  func output(
+    _ now: Moment = Moment(), with changed: Tensors? = nil, twice: Bool = false, _ seen: (Routing) -> Void = { _ in }
+  ) -> (Tensor, Pass) {
     let pass = Pass(now: now, rows: rows, sites: sites, flags: flags)
     let prepared = method.prepare(changed ?? tensors, now, Bases(weights: [:]))
     var value = x
     for (i, site) in sites.enumerated() {
       if i > 0 { value = value.tanh }
-      value = method.output(SiteCall(site: site, input: value, base: TensorMap(matrix: weights[i]), pass: pass), prepared)
-      seen(pass.note(Routing.self))
+      func adapted(_ x: Tensor, _ pass: Pass) -> Tensor {
+        method.output(SiteCall(site: site, input: x, base: TensorMap(matrix: weights[i]), pass: pass), prepared)
+      }
+      value = twice ? pass.recomputing(value, adapted) : adapted(value, pass)
+      seen(pass[note: Routing.self])
     }
     return (value, pass)
   }
@@ -212,6 +217,29 @@ private func distance(_ a: Tensor, _ b: Tensor) -> Double { (a.detached - b.deta
         tensors[key] = $0
         return loss(tensors, problem.x)
       }
+    }
+  }
+
+  /// Routings and summaries are results of one part and inputs of others.
+  @Test(arguments: [1, 2]) func sitesMayRunTwice(layersPerBlock: Int) throws {
+    let sites = (0..<6).map { (i: Int) in Site(id: SiteID("\(i)"), outputs: 20, inputs: 20, layer: i) }
+    let problem = try Problem(
+      method {
+        $0.layersPerBlock = layersPerBlock
+        $0.divergenceWeight = 0.7
+      }, sites: sites)
+    func gradients(twice: Bool) -> (loss: Double, Tensors) {
+      let leaves = Tensors(problem.tensors.values.mapValues { $0.tracked() })
+      let (y, pass) = problem.output(with: leaves, twice: twice)
+      let loss = pass.penalties.reduce((y * problem.dy).sum) { $0 + $1 }
+      loss.backward()
+      return (loss.item, leaves)
+    }
+    let (once, twice) = (gradients(twice: false), gradients(twice: true))
+    #expect(once.loss == twice.loss)
+    for (key, leaf) in once.1.values where key.name != "instruction" {
+      let (a, b) = (try #require(leaf.gradient), try #require(twice.1[key].gradient))
+      #expect(a.largestMagnitude > 0 && distance(a, b) < 1e-13 * a.largestMagnitude, "\(key)")
     }
   }
 

@@ -52,7 +52,7 @@ import Testing
 
   @Test(arguments: [
     "learning_rate", "per_device_train_batch_size", "micro_batch_size", "num_train_epochs", "num_epochs",
-    "gradient_accumulation_steps",
+    "gradient_accumulation_steps", "gradient_checkpointing",
     "max_grad_norm", "lr_scheduler_type", "warmup_ratio", "warmup_steps", "model_name_or_path", "base_model_name_or_path",
     "sequence_len",
     "cutoff_len", "max_seq_length", "sample_packing", "train_on_inputs", "lora_target_modules", "lora_r", "lora_alpha",

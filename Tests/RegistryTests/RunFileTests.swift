@@ -76,6 +76,7 @@ import Testing
     let run = try scratch.run(Self.minimal)
     #expect(run.batchSize == 8)
     #expect(run.gradientAccumulation == 1)
+    #expect(!run.activationCheckpointing)
     #expect(run.clipGradNorm == 1)
     #expect(run.seed == 0)
     #expect(run.data.lossOn == .completion)
@@ -137,6 +138,7 @@ import Testing
     seed: 9
     eval_every: 5
     save_every: 7
+    activation_checkpointing: true
     output_dir: out
     samples: { prompts: ["one: two", "#", "1"], temperature: 0.7, top_p: 0.9 }
     """,

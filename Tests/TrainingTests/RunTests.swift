@@ -33,6 +33,7 @@ import Testing
   @Test(arguments: [
     "method: { use: lora, dropout: 0.2 }", "method: rslora", "method: { use: lora-ga, rank: 4, batches: 2 }",
     "method: uni-lora", "method: { use: queryable-lora, rank: 4, num_atoms: 4 }", "method: full",
+    "method: { use: lora, dropout: 0.2 }\nactivation_checkpointing: true",
   ])
   func resumingIsBitExact(_ method: String) async throws {
     let scratch = try Scratch()
@@ -64,6 +65,23 @@ import Testing
       }
     }
     #expect(losses[0] == losses[1] && losses[0].count == 6)
+  }
+
+  /// Through start, steps and files.
+  @Test(arguments: [
+    "{ use: lora, dropout: 0.2 }", "{ use: lora-ga, rank: 4, batches: 2 }", "{ use: queryable-lora, rank: 4, num_atoms: 4 }",
+    "full",
+  ])
+  func checkpointingChangesNoNumber(_ method: String) async throws {
+    let scratch = try Scratch()
+    func digest(_ name: String, _ isOn: Bool) async throws -> String {
+      let text = PlanTests.text(method) + "\nactivation_checkpointing: \(isOn)"
+      let outcome = try await TrainingRun(session(text, scratch, name)).run()
+      let file = outcome.adapterPath == nil ? "model/model.safetensors" : "adapter/adapter_model.safetensors"
+      return try SHA256.hex(ofFile: "\(scratch.path)/\(name)/\(file)")
+    }
+    let (off, on) = (try await digest("off", false), try await digest("on", true))
+    #expect(on == off)
   }
 
   static let run = """

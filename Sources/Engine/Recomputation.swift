@@ -1,0 +1,79 @@
+extension Tensor {
+  /// What `first` makes of `inputs`, keeping nothing but these: when gradients come back, `again` makes the same of them once more,
+  /// and that is differentiated at once.
+  ///
+  /// Leaves that are used beside the inputs get their gradients then. A result that is only handed through stays what it is.
+  public static func recomputed(
+    from inputs: [Tensor], first: ([Tensor]) -> [Tensor], again: @escaping ([Tensor]) -> [Tensor]
+  ) -> [Tensor] {
+    let pause = Pause()
+    let results = Pause.$current.withValue(pause) { first(inputs) }
+    guard pause.hasHidden else { return results }
+    let seeds = Seeds()
+    // Of no size: its gradient says that there are seeds.
+    let part = Tensor(uninitialized: [0], .float32).recordedAlways(inputs) {
+      [values = inputs.map(\.detached), nodes = inputs.map(\.node)] _, gradients in
+      let leaves = zip(values, nodes).map { value, node in node.map { value.standing(for: $0) } ?? value }
+      let roots = seeds.sow(Phase.recompute.spentWhole { again(leaves) }, gradients)
+      Node.differentiate(roots, gradients)
+      for (leaf, node) in zip(leaves, nodes) { leaf.handBack(to: node, gradients) }
+    }
+    return results.enumerated().map { index, result in
+      guard !result.hasHistory else { return result }
+      return result.recorded([part]) { [node = part.node] dy, gradients in
+        seeds[index] = dy
+        if node?.gradient == nil { gradients.add(node, Tensor(uninitialized: [0], .float32)) }
+      }
+    }
+  }
+
+  /// A leaf in a node's place: it goes on from the gradient that has come to the node so far, so that sums keep their order.
+  private func standing(for node: Node) -> Tensor {
+    let leaf = tracked()
+    leaf.node?.gradient = node.gradient
+    node.gradient = nil
+    return leaf
+  }
+
+  private func handBack(to original: Node?, _ gradients: Gradients) {
+    guard let original, let gradient = node?.gradient else { return }
+    node?.gradient = nil
+    gradients.add(original, gradient)
+  }
+}
+
+/// A stretch of work of which nothing is recorded.
+// Unchecked: only the task that works in it reaches it.
+final class Pause: @unchecked Sendable {
+  @TaskLocal static var current: Pause?
+
+  /// Whether something would have been recorded.
+  private(set) var hasHidden = false
+
+  /// Whether to record nothing now.
+  static func hides() -> Bool {
+    guard let current else { return false }
+    current.hasHidden = true
+    return true
+  }
+}
+
+/// The gradients of a part's results, until all have come.
+private final class Seeds {
+  private var values: [Int: Tensor] = [:]
+
+  subscript(index: Int) -> Tensor? {
+    get { values[index] }
+    set { values[index] = newValue }
+  }
+
+  /// Gives `results` their gradients and keeps neither.
+  func sow(_ results: [Tensor], _ gradients: Gradients) -> [Node] {
+    defer { values = [:] }
+    return results.enumerated().compactMap { index, result in
+      guard let seed = values[index], let node = result.node else { return nil }
+      gradients.add(node, seed)
+      return node
+    }
+  }
+}
