@@ -45,3 +45,12 @@ void philox_block(uint64_t key, uint64_t stream, uint64_t block, uint32_t out[4]
 int cpu_has_avx512(void);
 // Processors this process may run on.
 int cpu_count(void);
+
+// Tells the processor that this thread only waits.
+static inline void cpu_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
