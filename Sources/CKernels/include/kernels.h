@@ -37,6 +37,9 @@ void f64_to_f32(float *y, const double *x, size_t n);
 // y[o] = W[o,:] . x for row_begin <= o < row_end, W half precision, sums in float (see gemv_f32).
 void gemv_bf16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
 void gemv_f16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
+// y[j] = sum over l of x[l] W[l,j] for begin <= j < end; W is [lines, stride].
+void gemv_lines_bf16(float *y, const uint16_t *W, const float *x, size_t begin, size_t end, size_t lines, size_t stride);
+void gemv_lines_f16(float *y, const uint16_t *W, const float *x, size_t begin, size_t end, size_t lines, size_t stride);
 
 // ---- random.c: the four words of one Philox4x32-10 block; the counter is (block, stream), 64 bits each.
 void philox_block(uint64_t key, uint64_t stream, uint64_t block, uint32_t out[4]);
