@@ -48,43 +48,6 @@ CLONED void decode_grid_f32(float *y, const uint32_t *codes, const float *scales
   }
 }
 
-// Codes become floats in registers and are gone again: writing them out and reading them back would take longer than all else.
-HELPER float dot_grid(const uint8_t *bytes, size_t left, const float *scales, const uint8_t *zeros, const float *x,
-                      size_t bits, size_t group, size_t cols) {
-  f32x16 total = (f32x16)0.0f;
-  for (size_t g = 0; g * group < cols; g++) {
-    const float zero = zeros[g];
-    f32x16 s = (f32x16)0.0f;
-    for (size_t i = g * group; i < (g + 1) * group; i += 16) {
-      const size_t at = i * bits / 8, lanes = 16;
-      f32x16 q;
-      unpack16(&q, bytes + at, left - at, bits);
-      GET(v, x);
-      s = (q - zero) * v + s;
-    }
-    total = s * scales[g] + total;
-  }
-  return sum16(&total);
-}
-
-CLONED void gemv_grid_f32(float *y, const uint32_t *codes, const float *scales, const uint8_t *zeros, const float *x,
-                          size_t bits, size_t group, size_t row_begin, size_t row_end, size_t words, size_t cols) {
-#define ROWS_OF(width)                                                                                            \
-  case width:                                                                                                     \
-    for (size_t o = row_begin; o < row_end; o++) {                                                                \
-      const size_t g = o * (cols / group);                                                                        \
-      y[o] = dot_grid((const uint8_t *)(codes + o * words), words * 4, scales + g, zeros + g, x, width, group, cols); \
-    }                                                                                                             \
-    break;
-  switch (bits) {
-    ROWS_OF(2)
-    ROWS_OF(3)
-    ROWS_OF(4)
-    ROWS_OF(8)
-  }
-#undef ROWS_OF
-}
-
 CLONED void decode_nibbles_f32(float *y, const uint8_t *codes, const float *book, const float *peaks, size_t first,
                                size_t block, size_t n) {
   float pairs[256][2];

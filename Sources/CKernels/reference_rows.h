@@ -291,6 +291,18 @@ void FN(decode_nibbles)(T *y, const uint8_t *codes, const float *book, const T *
   }
 }
 
+void FN(gemv_nibbles)(T *y, const uint8_t *codes, const float *book, const T *peaks, const T *x, size_t block,
+                      size_t row_begin, size_t row_end, size_t cols) {
+  for (size_t t = row_begin; t < row_end; t++) {
+    T s = 0;
+    COLS {
+      const size_t k = t * cols + j;
+      s += (T)book[k % 2 == 0 ? codes[k / 2] >> 4 : codes[k / 2] & 15] * peaks[(k - row_begin * cols) / block] * x[j];
+    }
+    y[t] = s;
+  }
+}
+
 #undef ROWS
 #undef COLS
 #undef AT

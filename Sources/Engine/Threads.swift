@@ -39,4 +39,15 @@ public enum Threads {
   static func each(_ iterations: Int, width: Int = count, _ body: (Int) -> Void) {
     Crew.shared.perform(iterations, width: width, body)
   }
+
+  /// What `body` makes of each index, on as many cores as there are. Whatever it calls runs on one core.
+  public static func map<Value: Sendable>(_ count: Int, _ body: @Sendable (Int) -> Value) -> [Value] {
+    var values = [Value?](repeating: nil, count: count)
+    values.withUnsafeMutableBufferPointer { places in
+      // Each place is written once.
+      nonisolated(unsafe) let places = places
+      each(count) { places[$0] = body($0) }
+    }
+    return values.compactMap(\.self)
+  }
 }

@@ -13,6 +13,8 @@ enum Vector {
       let start = UnsafeRawPointer(storage.address)
       if weight.hasColumnLines { applyLines(start, type, weight, x, into: y) } else { apply(start, type, weight, x, into: y) }
     case .codes(.grid(let codes)) where codes.groupSize % 16 == 0: apply(codes, x, into: y)
+    case .codes(.normalFloat(let codes)) where codes.blockSize % 16 == 0 && codes.columns % codes.blockSize == 0:
+      apply(codes, x, into: y)
     case .codes(let codes): apply(codes, x, into: y)
     }
     return true
@@ -70,7 +72,17 @@ enum Vector {
     }
   }
 
-  /// A few rows at a time, which stay in the cache between decoding and product.
+  private static func apply(_ codes: NormalFloatCodes, _ x: Tensor, into y: Tensor) {
+    let (columns, blocks) = (codes.columns, codes.columns / codes.blockSize)
+    let packed = codes.packed.pointer(to: UInt8.self)
+    share(codes.rows, bytes: 8 * columns) { r in
+      let peaks = codes.peaks(r.lowerBound * blocks..<r.upperBound * blocks).map { Float($0) }
+      gemv_nibbles_f32(
+        y.f32, packed, NormalFloatCodes.book, peaks, x.f32, codes.blockSize, r.lowerBound, r.upperBound, columns)
+    }
+  }
+
+  /// For groups and blocks that end anywhere. A few rows at a time, which stay in the cache between decoding and product.
   private static func apply(_ codes: WeightCodes, _ x: Tensor, into y: Tensor) {
     let columns = codes.columns
     Threads.split(codes.rows, cost: 2 * columns) { r in
