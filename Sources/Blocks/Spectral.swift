@@ -41,26 +41,34 @@ public struct Spectral: Sendable {
     _ count: Int, of matrix: Tensor, _ random: Philox, isExact: Bool, columns: Int? = nil, iterations: Int = 4
   ) throws(Refusal) -> (u: Tensor, s: [Double], v: Tensor) {
     do {
-      guard !isExact else { return try LinearAlgebra.svd(matrix) }
-      if matrix.rows < matrix.columns {
-        let turned = try triples(count, of: matrix.transposed, random, isExact: false, columns: columns, iterations: iterations)
-        let (u, signs) = oriented(turned.v.transposed)
-        return (u, turned.s, turned.u.transposed.multipliedByColumn(signs))
+      guard isExact else {
+        return try iterated(matrix, random, columns: columns ?? 4 * count, iterations: iterations)
       }
-      var random = random
-      let sketch = random.normal([matrix.columns, columns ?? 4 * count], deviation: 1, matrix.scalar)
-      var basis = try LinearAlgebra.qr(matrix.multiplied(by: sketch)).q
-      let transposed = matrix.transposed
-      for _ in 0..<iterations {
-        let other = try LinearAlgebra.qr(transposed.multiplied(by: basis)).q
-        basis = try LinearAlgebra.qr(matrix.multiplied(by: other)).q
-      }
-      let (core, s, v) = try LinearAlgebra.svd(basis.transposed.multiplied(by: matrix))
-      let (u, signs) = oriented(basis.multiplied(by: core))
-      return (u, s, v.multipliedByColumn(signs))
+      // Most of a whole decomposition would be thrown away.
+      if 4 * count < min(matrix.rows, matrix.columns), let found = try LinearAlgebra.leading(count, of: matrix) { return found }
+      return try LinearAlgebra.svd(matrix)
     } catch {
       throw Refusal("\(error)")
     }
+  }
+
+  /// Triples of M within the span of (M·Mᵀ)ⁱ·M·Ω for a random Ω, or of Mᵀ where M is wide: orthonormal after every product.
+  private static func iterated(
+    _ matrix: Tensor, _ random: Philox, columns: Int, iterations: Int
+  ) throws(LinearAlgebraError) -> (u: Tensor, s: [Double], v: Tensor) {
+    let isWide = matrix.rows < matrix.columns
+    func there(_ x: Tensor) -> Tensor { isWide ? matrix.transposedProduct(x) : matrix.multiplied(by: x) }
+    func back(_ x: Tensor) -> Tensor { isWide ? matrix.multiplied(by: x) : matrix.transposedProduct(x) }
+    var random = random
+    let sketch = random.normal([min(matrix.rows, matrix.columns), columns], deviation: 1, matrix.scalar)
+    var basis = try LinearAlgebra.qr(there(sketch)).q
+    for _ in 0..<iterations { basis = try LinearAlgebra.qr(there(LinearAlgebra.qr(back(basis)).q)).q }
+    // M, or Mᵀ, is basis·coreᵀ within the span.
+    let core = try LinearAlgebra.svd(back(basis))
+    let long = basis.multiplied(byTransposeOf: core.v)
+    guard !isWide else { return (core.u, core.s, long.transposed) }
+    let (u, signs) = oriented(long)
+    return (u, core.s, core.u.transposed.multipliedByColumn(signs))
   }
 
   /// U with the sign of each column turned so that its entry of largest magnitude is positive, and those signs.
@@ -72,5 +80,14 @@ public struct Spectral: Sendable {
     }
     let row = Tensor(signs, shape: [width], u.scalar)
     return (u.multipliedByRow(row), row)
+  }
+}
+
+extension Tensor {
+  /// Mᵀ·x for M [m, n] and x [m, k], without Mᵀ.
+  fileprivate func transposedProduct(_ x: Tensor) -> Tensor {
+    let y = Tensor.zeros([columns, x.columns], scalar)
+    y.accumulateProduct(transposed: self, x)
+    return y
   }
 }

@@ -194,6 +194,14 @@ void FN(gemv)(T *y, const T *W, const T *x, size_t row_begin, size_t row_end, si
   }
 }
 
+void FN(gemv_lines)(T *y, const T *W, const T *x, size_t begin, size_t end, size_t lines, size_t stride) {
+  for (size_t j = begin; j < end; j++) {
+    T s = 0;
+    for (size_t l = 0; l < lines; l++) s += x[l] * W[l * stride + j];
+    y[j] = s;
+  }
+}
+
 // A row of v holds `slices` slices of `width`.
 #define SLICES for (size_t m = 0; m < slices; m++)
 #define WIDTH for (size_t j = 0; j < width; j++)
@@ -250,14 +258,27 @@ void FN(wavelet_join)(T *x, int accumulate, const T *low, const T *high, const T
 #undef SLICES
 #undef WIDTH
 
+static T FN(grid_value)(const uint32_t *codes, const float *scales, const uint8_t *zeros, size_t bits, size_t group,
+                        size_t words, size_t i) {
+  const size_t word = i * bits / 32, shift = i * bits % 32;
+  const uint64_t next = word + 1 < words ? codes[word + 1] : 0;
+  const uint64_t q = (((next << 32) | codes[word]) >> shift) & ((1u << bits) - 1);
+  return ((T)q - (T)zeros[i / group]) * (T)scales[i / group];
+}
+
 void FN(decode_grid)(T *y, const uint32_t *codes, const float *scales, const uint8_t *zeros, size_t bits, size_t group,
                      size_t n) {
   const size_t words = (n * bits + 31) / 32;
-  for (size_t i = 0; i < n; i++) {
-    const size_t word = i * bits / 32, shift = i * bits % 32;
-    const uint64_t next = word + 1 < words ? codes[word + 1] : 0;
-    const uint64_t q = (((next << 32) | codes[word]) >> shift) & ((1u << bits) - 1);
-    y[i] = ((T)q - (T)zeros[i / group]) * (T)scales[i / group];
+  for (size_t i = 0; i < n; i++) y[i] = FN(grid_value)(codes, scales, zeros, bits, group, words, i);
+}
+
+void FN(gemv_grid)(T *y, const uint32_t *codes, const float *scales, const uint8_t *zeros, const T *x, size_t bits,
+                   size_t group, size_t row_begin, size_t row_end, size_t words, size_t cols) {
+  for (size_t t = row_begin; t < row_end; t++) {
+    T s = 0;
+    const size_t g = t * (cols / group);
+    COLS s += FN(grid_value)(codes + t * words, scales + g, zeros + g, bits, group, words, j) * x[j];
+    y[t] = s;
   }
 }
 
@@ -267,6 +288,18 @@ void FN(decode_nibbles)(T *y, const uint8_t *codes, const float *book, const T *
     const size_t k = first + i;
     const uint8_t code = k % 2 == 0 ? codes[k / 2] >> 4 : codes[k / 2] & 15;
     y[i] = (T)book[code] * peaks[k / block - first / block];
+  }
+}
+
+void FN(gemv_nibbles)(T *y, const uint8_t *codes, const float *book, const T *peaks, const T *x, size_t block,
+                      size_t row_begin, size_t row_end, size_t cols) {
+  for (size_t t = row_begin; t < row_end; t++) {
+    T s = 0;
+    COLS {
+      const size_t k = t * cols + j;
+      s += (T)book[k % 2 == 0 ? codes[k / 2] >> 4 : codes[k / 2] & 15] * peaks[(k - row_begin * cols) / block] * x[j];
+    }
+    y[t] = s;
   }
 }
 

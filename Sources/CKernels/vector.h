@@ -11,6 +11,7 @@
 #else
 #define CLONED
 #endif
+#define UNROLLED _Pragma("clang loop unroll(full)")
 #define HELPER static inline __attribute__((always_inline, unused))
 
 typedef float f32x16 __attribute__((ext_vector_type(16)));

@@ -21,50 +21,6 @@ enum Convert {
   }
 }
 
-/// Matrix-vector products of one row, as generation makes them: they read the weight once, at memory speed.
-enum Vector {
-  /// y = W·x for one row x of floats; false where the weight's storage does not allow it.
-  static func apply(_ weight: FrozenMatrix, _ x: Tensor, into y: Tensor) -> Bool {
-    guard !weight.hasColumnLines else { return false }
-    switch weight.content {
-    case .numbers(.float64, _): return false
-    case .numbers(let type, let storage): apply(storage.address, type, weight, x, into: y)
-    case .codes(let codes): apply(codes, x, into: y)
-    }
-    return true
-  }
-
-  private static func apply(
-    _ start: UnsafeMutableRawPointer, _ type: WeightType, _ weight: FrozenMatrix, _ x: Tensor, into y: Tensor
-  ) {
-    let columns = weight.columns
-    Threads.split(weight.rows, cost: columns) { r in
-      switch type {
-      case .float32:
-        gemv_f32(y.f32, start.assumingMemoryBound(to: Float.self), x.f32, r.lowerBound, r.upperBound, columns)
-      case .bfloat16:
-        gemv_bf16(y.f32, start.assumingMemoryBound(to: UInt16.self), x.f32, r.lowerBound, r.upperBound, columns)
-      case .float16:
-        gemv_f16(y.f32, start.assumingMemoryBound(to: UInt16.self), x.f32, r.lowerBound, r.upperBound, columns)
-      case .float64: break
-      }
-    }
-  }
-
-  /// A few rows at a time, which stay in the cache between decoding and product.
-  private static func apply(_ codes: WeightCodes, _ x: Tensor, into y: Tensor) {
-    let columns = codes.columns
-    Threads.split(codes.rows, cost: 2 * columns) { r in
-      let rows = Tensor(uninitialized: [16, columns], .float32)
-      for start in stride(from: r.lowerBound, to: r.upperBound, by: 16) {
-        let count = min(16, r.upperBound - start)
-        codes.decode(start..<start + count, into: rows)
-        gemv_f32(y.f32 + start, rows.f32, x.f32, 0, count, columns)
-      }
-    }
-  }
-}
-
 extension Tensor {
   /// The elements rounded (to nearest even) to a half-precision format, as bytes.
   public func halves(_ type: WeightType) -> [UInt16] {

@@ -27,13 +27,20 @@ public enum LinearAlgebra {
       LAPACK_COL_MAJOR, Int8(UInt8(ascii: "S")), Int32(n), Int32(m), &a, Int32(n), &s, v.f64, Int32(n),
       u.f64, Int32(k))
     guard info == 0 else { throw LinearAlgebraError(routine: "dgesdd", code: Int(info)) }
+    orient(u, v)
+    return (u.converted(to: matrix.scalar), s, v.converted(to: matrix.scalar))
+  }
+
+  /// Turns signs so that the entry of largest magnitude in each column of U [m, k] is positive; rows of V [k, n] follow. Both in double
+  /// and in place.
+  static func orient(_ u: Tensor, _ v: Tensor) {
+    let (m, n, k) = (u.rows, v.columns, u.columns)
     for j in 0..<k {
       let peak = (0..<m).max { abs(u.f64[$0 * k + j]) < abs(u.f64[$1 * k + j]) } ?? 0
       guard m > 0, u.f64[peak * k + j] < 0 else { continue }
       for i in 0..<m { u.f64[i * k + j].negate() }
       for i in 0..<n { v.f64[j * n + i].negate() }
     }
-    return (u.converted(to: matrix.scalar), s, v.converted(to: matrix.scalar))
   }
 
   /// The thin decomposition M = Q·R of M [m, n], k = min(m, n): Q [m, k] with orthonormal columns, R [k, n] upper

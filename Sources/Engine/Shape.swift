@@ -93,20 +93,28 @@ extension Tensor {
     precondition(rank == 2, "transpose of shape \(shape)")
     let (m, n) = (shape[0], shape[1])
     let y = Tensor(uninitialized: [n, m], scalar)
-    // Blocks of 32 keep both sides in the cache.
-    for i0 in stride(from: 0, to: m, by: 32) {
-      for j0 in stride(from: 0, to: n, by: 32) {
-        for i in i0..<min(m, i0 + 32) {
-          for j in j0..<min(n, j0 + 32) {
-            switch scalar {
-            case .float32: y.f32[j * m + i] = f32[i * n + j]
-            case .float64: y.f64[j * m + i] = f64[i * n + j]
-            }
+    switch scalar {
+    case .float32: Self.transpose(f32, into: y.f32, m, n)
+    case .float64: Self.transpose(f64, into: y.f64, m, n)
+    }
+    return y.recorded([self]) { [node] dy, gradients in gradients.add(node, dy.detached.transposed) }
+  }
+
+  /// y [n, m] of x [m, n].
+  private static func transpose<T>(_ x: UnsafeMutablePointer<T>, into y: UnsafeMutablePointer<T>, _ m: Int, _ n: Int) {
+    // Blocks keep both sides in the cache.
+    let side = 32
+    Threads.split((n + side - 1) / side, cost: side * m) { blocks in
+      for j0 in stride(from: blocks.lowerBound * side, to: min(n, blocks.upperBound * side), by: side) {
+        let end = min(n, j0 + side)
+        for i0 in stride(from: 0, to: m, by: side) {
+          let rows = min(m, i0 + side)
+          for j in j0..<end {
+            for i in i0..<rows { y[j * m + i] = x[i * n + j] }
           }
         }
       }
     }
-    return y.recorded([self]) { [node] dy, gradients in gradients.add(node, dy.detached.transposed) }
   }
 
   /// A view into the same memory, without history.

@@ -1,6 +1,4 @@
 import CKernels
-import Dispatch
-import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -31,9 +29,7 @@ public enum Threads {
       return
     }
     let share = (rows + parts - 1) / parts
-    // Every part is done when this call returns, so the closure does not escape it.
-    nonisolated(unsafe) let body = body
-    DispatchQueue.concurrentPerform(iterations: parts) { part in
+    Crew.shared.perform(parts, width: parts) { part in
       let start = part * share
       if start < rows { body(start..<min(rows, start + share)) }
     }
@@ -41,16 +37,17 @@ public enum Threads {
 
   /// Calls `body` once for each index, on at most `width` cores, handing out indices as cores become free.
   static func each(_ iterations: Int, width: Int = count, _ body: (Int) -> Void) {
-    let workers = min(width, iterations)
-    guard workers > 1 else {
-      for i in 0..<iterations { body(i) }
-      return
+    Crew.shared.perform(iterations, width: width, body)
+  }
+
+  /// What `body` makes of each index, on as many cores as there are. Whatever it calls runs on one core.
+  public static func map<Value: Sendable>(_ count: Int, _ body: @Sendable (Int) -> Value) -> [Value] {
+    var values = [Value?](repeating: nil, count: count)
+    values.withUnsafeMutableBufferPointer { places in
+      // Each place is written once.
+      nonisolated(unsafe) let places = places
+      each(count) { places[$0] = body($0) }
     }
-    let next = Atomic(0)
-    nonisolated(unsafe) let body = body
-    // Dispatch would use every core of the machine, whatever this process was told.
-    DispatchQueue.concurrentPerform(iterations: workers) { _ in
-      while case let i = next.add(1, ordering: .relaxed).oldValue, i < iterations { body(i) }
-    }
+    return values.compactMap(\.self)
   }
 }

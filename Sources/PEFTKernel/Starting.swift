@@ -28,13 +28,31 @@ extension Parameterization {
     }
     let shared = layout.filter { $0.key.scope == .model }
     if !shared.isEmpty { try started(shared, sites, evidence) }
-    for site in sites {
-      var own = evidence.take(site.id)
-      own.derived = try derived(at: site)
-      try started(layout.filter { $0.key.scope == .site(site.id) }, [site], own)
+    // As many at once as there are cores: what is taken out of the evidence is let go when these have started.
+    for first in stride(from: 0, to: sites.count, by: Threads.count) {
+      let some = Array(sites[first..<min(sites.count, first + Threads.count)])
+      var seen: [Evidence] = []
+      for site in some {
+        var own = evidence.take(site.id)
+        own.derived = try derived(at: site)
+        seen.append(own)
+      }
+      let evidences = seen
+      let starts = Threads.map(some.count) { siteStart(some[$0], layout, evidences[$0], now) }
+      for start in starts { whole.merge(try start.get()) }
     }
     try complete(&whole, layout, sites, bases)
     return whole
+  }
+
+  /// The start of one site, from its own evidence.
+  private func siteStart(_ site: Site, _ layout: [TensorSpec], _ evidence: Evidence, _ now: Moment) -> Result<Start, Refusal> {
+    let own = layout.filter { $0.key.scope == .site(site.id) && evidence.derived.values[$0.key] == nil }
+    do throws(Refusal) {
+      return .success(try initialization.start(own, [site], projection, evidence, now))
+    } catch {
+      return .failure(error)
+    }
   }
 
   /// Lets the projection add what follows from the start, beside the base as the start leaves it.

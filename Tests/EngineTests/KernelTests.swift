@@ -243,6 +243,23 @@ private typealias Rows1<T> = (UnsafeMutablePointer<T>?, UnsafePointer<T>?, Unsaf
     gemv_f16(&a, h, x, 1, 10, cols)
     gemv_f64(&c, wide(wh), wide(x), 1, 10, cols)
     #expect(error(a, c) < 3e-6)
+    // Lines of inputs: x of as many as there are rows.
+    let lines = values(rows, seed: 64)
+    (a, b, c) = ([Float](repeating: 5, count: cols), [Float](repeating: 5, count: cols), [Double](repeating: 5, count: cols))
+    let (from, to) = (cols / 4, cols - cols / 8)
+    gemv_lines_f32(&a, w, lines, from, to, rows, cols)
+    gemv_lines_ref_f32(&b, w, lines, from, to, rows, cols)
+    gemv_lines_f64(&c, wide(w), wide(lines), from, to, rows, cols)
+    agree("gemv lines", tolerance: 3e-6, fast: a, reference: b, double: c)
+    #expect(a[..<from].allSatisfy { $0 == 5 } && a[to...].allSatisfy { $0 == 5 })
+    gemv_lines_f64(&c, wide(wh), wide(lines), from, to, rows, cols)
+    gemv_lines_f16(&a, h, lines, from, to, rows, cols)
+    #expect(error(a, c) < 3e-6)
+    f32_to_bf16(&h, w, w.count)
+    bf16_to_f32(&wh, h, w.count)
+    gemv_lines_f64(&c, wide(wh), wide(lines), from, to, rows, cols)
+    gemv_lines_bf16(&a, h, lines, from, to, rows, cols)
+    #expect(error(a, c) < 3e-6)
     // Rows of the same table, by id.
     let ids: [Int32] = [3, 0, 3, 10]
     var rowsOut = [Float](repeating: 0, count: ids.count * cols)

@@ -35,21 +35,12 @@ extension TargetStart {
   ) throws(Refusal) -> Start {
     let projection = try approximating(projection)
     var (start, offset) = (Start(layout.filled(now)), Tensors())
-    for site in sites {
-      let own = layout.filter { $0.key.scope == .site(site.id) }
-      var target = try target(at: site, evidence)
-      let scale = projection.scale(at: site)
-      if !dividesScale, scale != 1 {
-        target.matrix = target.matrix * scale
-        start.notes.append("at \(site.id) the change starts at \(scale) times the \(Self.name): a scale of 1 would meet it")
-      }
-      let random = now.random("start").stream("\(site.id).\(Self.name)")
-      let near = try projection.approximate(target, at: site, own, evidence.derived, random)
+    // No site knows of another, so each may have a core of its own.
+    let found = Threads.map(sites.count) { near(sites[$0], layout, projection, evidence, now) }
+    for (site, near) in zip(sites, found) {
+      let (near, notes) = try near.get()
+      start.notes += notes
       start.tensors.values.merge(near.tensors.values) { $1 }
-      let whole = target.metric.length(of: target.matrix)
-      if near.error > 0.999 * whole {
-        start.notes.append("at \(site.id) the projection reaches none of the \(Self.name) it was to start from")
-      }
       // In memory of its own: optimizers move tensors in place.
       guard keepsFunction else { continue }
       offset.values.merge(near.tensors.values.mapValues { $0.copied() }) { $1 }
@@ -62,6 +53,32 @@ extension TargetStart {
         "dropout \(projection.dropout) also drops what the base gave up to the adapter: best is 0 with this start")
     }
     return start
+  }
+
+  private typealias Near = (approximation: Approximation, notes: [String])
+
+  /// The start of one site.
+  private func near(
+    _ site: Site, _ layout: [TensorSpec], _ projection: any Approximating, _ evidence: Evidence, _ now: Moment
+  ) -> Result<Near, Refusal> {
+    do throws(Refusal) {
+      var notes: [String] = []
+      let own = layout.filter { $0.key.scope == .site(site.id) }
+      var target = try target(at: site, evidence)
+      let scale = projection.scale(at: site)
+      if !dividesScale, scale != 1 {
+        target.matrix = target.matrix * scale
+        notes.append("at \(site.id) the change starts at \(scale) times the \(Self.name): a scale of 1 would meet it")
+      }
+      let random = now.random("start").stream("\(site.id).\(Self.name)")
+      let near = try projection.approximate(target, at: site, own, evidence.derived, random)
+      if near.error > 0.999 * target.metric.length(of: target.matrix) {
+        notes.append("at \(site.id) the projection reaches none of the \(Self.name) it was to start from")
+      }
+      return .success((near, notes))
+    } catch {
+      return .failure(error)
+    }
   }
 
   private func approximating(_ projection: any Projection) throws(Refusal) -> any Approximating {

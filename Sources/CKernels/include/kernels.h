@@ -40,6 +40,9 @@ void f64_to_f32(float *y, const double *x, size_t n);
 // y[o] = W[o,:] . x for row_begin <= o < row_end, W half precision, sums in float (see gemv_f32).
 void gemv_bf16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
 void gemv_f16(float *y, const uint16_t *W, const float *x, size_t row_begin, size_t row_end, size_t cols);
+// y[j] = sum over l of x[l] W[l,j] for begin <= j < end; W is [lines, stride].
+void gemv_lines_bf16(float *y, const uint16_t *W, const float *x, size_t begin, size_t end, size_t lines, size_t stride);
+void gemv_lines_f16(float *y, const uint16_t *W, const float *x, size_t begin, size_t end, size_t lines, size_t stride);
 
 // ---- panels.c: panel_product_f32 for 16 columns in registers at a time and for 32; it takes the one that suits the CPU.
 void panel_product_narrow_f32(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
@@ -56,3 +59,12 @@ void philox_block(uint64_t key, uint64_t stream, uint64_t block, uint32_t out[4]
 int cpu_has_avx512(void);
 // Processors this process may run on.
 int cpu_count(void);
+
+// Tells the processor that this thread only waits.
+static inline void cpu_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}

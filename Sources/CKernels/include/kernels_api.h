@@ -122,6 +122,8 @@ void CK_FN(embed)(CK_T *y, const CK_T *table, const int32_t *ids, size_t rows, s
 void CK_FN(embed_grad_acc)(CK_T *dtable, const CK_T *dy, const int32_t *ids, size_t rows, size_t cols);
 // y[o] = W[o,:] . x for row_begin <= o < row_end; W is [rows, cols].
 void CK_FN(gemv)(CK_T *y, const CK_T *W, const CK_T *x, size_t row_begin, size_t row_end, size_t cols);
+// y[j] = sum over l of x[l] W[l,j] for begin <= j < end; W is [lines, stride].
+void CK_FN(gemv_lines)(CK_T *y, const CK_T *W, const CK_T *x, size_t begin, size_t end, size_t lines, size_t stride);
 
 // ---- codes.c: y[i] = (q_i - zeros[i / group]) scales[i / group] for one row of n codes of 2, 3, 4 or 8 bits, packed lowest bit
 // first into whole words; group divides n. No array may overlap another.
@@ -130,6 +132,16 @@ void CK_FN(decode_grid)(CK_T *y, const uint32_t *codes, const float *scales, con
 // y[i] = book[c] peaks[(first + i) / block - first / block] for the codes c at first, first + 1, ...: two a byte, the even one high.
 void CK_FN(decode_nibbles)(CK_T *y, const uint8_t *codes, const float *book, const CK_T *peaks, size_t first, size_t block,
                            size_t n);
+
+// ---- gemv_codes.c
+// y[o] = W[o,:] . x for row_begin <= o < row_end, rows of W as decode_grid reads them: `words` words and cols / group scales and
+// zeros each. group is a multiple of 16.
+void CK_FN(gemv_grid)(CK_T *y, const uint32_t *codes, const float *scales, const uint8_t *zeros, const CK_T *x, size_t bits,
+                      size_t group, size_t row_begin, size_t row_end, size_t words, size_t cols);
+// y[o] = W[o,:] . x for row_begin <= o < row_end, rows of W as decode_nibbles reads them, whose blocks end where rows do and are
+// multiples of 16; peaks begins with those of row_begin.
+void CK_FN(gemv_nibbles)(CK_T *y, const uint8_t *codes, const float *book, const CK_T *peaks, const CK_T *x, size_t block,
+                         size_t row_begin, size_t row_end, size_t cols);
 
 // ---- merge.c: a matrix of distances between the rows of two thin ones, a0 and a1 [q, cols], b0 and b1 [rows, q]:
 //   d[t,i] = c (|a0[:,i] - b0[t,:]| - |a1[:,i] - b1[t,:]|)
