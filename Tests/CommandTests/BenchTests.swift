@@ -50,7 +50,7 @@ import Testing
   @Test func whatIsKeptIsCompared() async throws {
     let scratch = try scratch()
     let arguments = ["bench", "@run.yaml", "--steps", "1"]
-    let kept = try await scratch.peft(arguments + ["--save", "@kept.json", "--json"])
+    let kept = await scratch.peft(arguments + ["--save", "@kept.json", "--json"])
     #expect(try kept.status == .ok && JSON(parsing: TextFile.read(scratch["kept.json"])) == kept.json())
     try scratch.put("run.yaml", runText(["method: lora": "method: { use: lora, rank: 4 }"]))
     let outcome = await scratch.peft(arguments + ["--compare", "@kept.json", "--save", "@kept.json"])
