@@ -29,9 +29,9 @@ extension Tensor {
 }
 
 extension Node {
-  /// Takes the gradients of `roots` back to the leaves.
-  static func differentiate(_ roots: [Node], _ gradients: Gradients) {
-    for node in reverseOrder(of: roots) where !node.isLeaf { node.differentiate(gradients) }
+  /// Takes the gradients of `roots` back to the leaves, and to nodes in `border`, which wait for more.
+  static func differentiate(_ roots: [Node], _ gradients: Gradients, within border: Set<ObjectIdentifier> = []) {
+    for node in reverseOrder(of: roots, within: border) where !node.isLeaf { node.differentiate(gradients) }
   }
 
   private func differentiate(_ gradients: Gradients) {
@@ -47,9 +47,9 @@ extension Node {
   }
 
   /// Every node the roots depend on, each before its sources.
-  private static func reverseOrder(of roots: [Node]) -> [Node] {
+  private static func reverseOrder(of roots: [Node], within border: Set<ObjectIdentifier>) -> [Node] {
     var order: [Node] = []
-    var seen: Set<ObjectIdentifier> = []
+    var seen = border
     for root in roots where seen.insert(ObjectIdentifier(root)).inserted {
       var stack: [(node: Node, next: Int)] = [(root, 0)]
       while let (node, next) = stack.last {

@@ -95,12 +95,34 @@ final class Crew: @unchecked Sendable {
 
 // What a member does.
 extension Crew {
+  /// A thread of the system's: one of Dispatch's would be missing where tasks run.
   private func start(_ index: Int) {
-    // A queue of its own that never becomes free is a thread of its own.
-    DispatchQueue(label: "crew.\(index)", qos: .userInitiated).async {
-      var done: UInt64 = 0
-      while true { done = self.serve(index, after: done) }
-    }
+    let seat = Unmanaged.passRetained(Seat(crew: self, index: index)).toOpaque()
+    #if canImport(Darwin)
+      var thread: pthread_t?
+    #else
+      var thread = pthread_t()
+    #endif
+    let failure = pthread_create(
+      &thread, nil,
+      { seat in
+        #if canImport(Darwin)
+          let seat = Unmanaged<Seat>.fromOpaque(seat).takeRetainedValue()
+        #else
+          guard let seat = seat.map({ Unmanaged<Seat>.fromOpaque($0).takeRetainedValue() }) else { return nil }
+        #endif
+        var done: UInt64 = 0
+        while true { done = seat.crew.serve(seat.index, after: done) }
+      }, seat)
+    // Nobody waits for a member that is not there: jobs are then done by those who are.
+    if failure != 0 { Unmanaged<Seat>.fromOpaque(seat).release() }
+  }
+
+  private final class Seat: Sendable {
+    let crew: Crew
+    let index: Int
+
+    init(crew: Crew, index: Int) { (self.crew, self.index) = (crew, index) }
   }
 
   /// Waits for a job after number `done` and takes part in it; its number.

@@ -2,7 +2,8 @@ extension Tensor {
   /// What `first` makes of `inputs`, keeping nothing but these: when gradients come back, `again` makes the same of them once more,
   /// and that is differentiated at once.
   ///
-  /// Leaves that are used beside the inputs get their gradients then. A result that is only handed through stays what it is.
+  /// What is used beside the inputs gets its gradient then, and passes it on when its turn comes. A result that is only handed
+  /// through stays what it is.
   public static func recomputed(
     from inputs: [Tensor], first: ([Tensor]) -> [Tensor], again: @escaping ([Tensor]) -> [Tensor]
   ) -> [Tensor] {
@@ -10,12 +11,13 @@ extension Tensor {
     let results = Pause.$current.withValue(pause) { first(inputs) }
     guard pause.hasHidden else { return results }
     let seeds = Seeds()
+    let outside = Set(pause.outside.map(ObjectIdentifier.init))
     // Of no size: its gradient says that there are seeds.
-    let part = Tensor(uninitialized: [0], .float32).recordedAlways(inputs) {
+    let part = Tensor(uninitialized: [0], .float32).recordedAlways(from: inputs.map(\.node) + pause.outside) {
       [values = inputs.map(\.detached), nodes = inputs.map(\.node)] _, gradients in
       let leaves = zip(values, nodes).map { value, node in node.map { value.standing(for: $0) } ?? value }
       let roots = seeds.sow(Phase.recompute.spentWhole { again(leaves) }, gradients)
-      Node.differentiate(roots, gradients)
+      Node.differentiate(roots, gradients, within: outside)
       for (leaf, node) in zip(leaves, nodes) { leaf.handBack(to: node, gradients) }
     }
     return results.enumerated().map { index, result in
@@ -49,11 +51,15 @@ final class Pause: @unchecked Sendable {
 
   /// Whether something would have been recorded.
   private(set) var hasHidden = false
+  /// What that would have been made of: history from before.
+  private(set) var outside: [Node] = []
+  private var seen: Set<ObjectIdentifier> = []
 
-  /// Whether to record nothing now.
-  static func hides() -> Bool {
+  /// Whether to record nothing now, with that for its sources.
+  static func hides(_ sources: [Node]) -> Bool {
     guard let current else { return false }
     current.hasHidden = true
+    for node in sources where current.seen.insert(ObjectIdentifier(node)).inserted { current.outside.append(node) }
     return true
   }
 }

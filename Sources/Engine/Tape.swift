@@ -43,7 +43,7 @@ extension Tensor {
   /// The same for inputs of which only the history is left.
   func recorded(from nodes: [Node?], _ backward: @escaping Node.Backward) -> Tensor {
     let sources = nodes.compactMap(\.self)
-    guard !sources.isEmpty, !Pause.hides() else { return self }
+    guard !sources.isEmpty, !Pause.hides(sources) else { return self }
     var result = self
     result.node = Node(shape: shape, scalar: scalar, sources: sources, backward: backward)
     return result
@@ -51,9 +51,14 @@ extension Tensor {
 
   /// As `recorded`, but kept even where no input has history: for operations that are asked to look at gradients.
   func recordedAlways(_ inputs: [Tensor], _ backward: @escaping Node.Backward) -> Tensor {
-    guard !Pause.hides() else { return self }
+    recordedAlways(from: inputs.map(\.node), backward)
+  }
+
+  func recordedAlways(from nodes: [Node?], _ backward: @escaping Node.Backward) -> Tensor {
+    let sources = nodes.compactMap(\.self)
+    guard !Pause.hides(sources) else { return self }
     var result = self
-    result.node = Node(shape: shape, scalar: scalar, sources: inputs.compactMap(\.node), backward: backward)
+    result.node = Node(shape: shape, scalar: scalar, sources: sources, backward: backward)
     return result
   }
 }

@@ -56,6 +56,22 @@ import Testing
     #expect(twice.gradients == plain.gradients && plain.gradients.allSatisfy { $0 != nil })
   }
 
+  /// History that parts share is differentiated once, when all of them have added to its gradient.
+  @Test func whatWasMadeBeforeWaitsForAllParts() {
+    func value(_ p: Problem, _ part: @escaping (Tensor, @escaping (Tensor) -> Tensor) -> Tensor) -> Tensor {
+      let made = (p.gains * 2).tanh
+      let first = part(p.x) { $0.multiplied(byTransposeOf: p.w).multipliedByRow(made) }
+      return (part(first) { $0.tanh.multipliedByRow(made * made) }).sum + made.sum
+    }
+    let (plain, twice) = (Problem(), Problem())
+    value(plain) { $1($0) }.backward()
+    value(twice) { x, part in Tensor.recomputed(from: [x], first: { [part($0[0])] }, again: { [part($0[0])] })[0] }.backward()
+    for (a, b) in zip(twice.gradients, plain.gradients) {
+      for (a, b) in zip(a ?? [], b ?? [.nan]) { #expect(abs(a - b) < 1e-5 * (1 + abs(b))) }
+      #expect(a != nil && b != nil)
+    }
+  }
+
   @Test func whatNeedsNoGradientRunsOnce() {
     let x = Tensor([1, 2])
     let results = Tensor.recomputed(from: [x]) {

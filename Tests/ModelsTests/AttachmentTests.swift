@@ -59,7 +59,7 @@ private struct Shift: Projection {
     try scratch.put(
       "config.json",
       """
-      {"model_type": "llama", "vocab_size": 16, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 8,
+      {"model_type": "llama", "vocab_size": 16, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 8,
        "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 256}
       """)
     let model = try ModelLoader.fresh(config: scratch.path, seed: 1)
