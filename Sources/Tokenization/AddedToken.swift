@@ -55,7 +55,8 @@ struct AddedTokens: Sendable {
       // The library passes over them.
       guard !content.isEmpty else { continue }
       guard content.count <= ByteTrie<AddedToken>.longest else {
-        throw item["content"].refusal("\(content.count) bytes are too long for a token: \(ByteTrie<AddedToken>.longest) are the most")
+        throw item["content"].refusal(
+          "\(content.count) bytes are too long for a token: \(ByteTrie<AddedToken>.longest) are the most")
       }
       let name = quoted(token.content)
       if let id = vocabulary.id(of: content) {

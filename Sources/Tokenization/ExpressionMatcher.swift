@@ -154,11 +154,11 @@ struct ExpressionMatcher {
   }
 
   private func isWord(before place: Int) -> Bool {
-    place > range.lowerBound && ScalarTest.Property.word.holds(for: bytes.scalar(endingAt: place).value)
+    place > range.lowerBound && ScalarTest.Property.bareWord.holds(for: bytes.scalar(endingAt: place).value)
   }
 
   private func isWord(after place: Int) -> Bool {
-    place < range.upperBound && ScalarTest.Property.word.holds(for: bytes.scalar(at: place).value)
+    place < range.upperBound && ScalarTest.Property.bareWord.holds(for: bytes.scalar(at: place).value)
   }
 }
 

@@ -71,6 +71,8 @@ indirect enum ScalarTest: Sendable {
     case lowercase
     case whitespace
     case word
+    /// Outside brackets, where Oniguruma's table of Latin-1 holds raised digits and fractions for word characters.
+    case bareWord
   }
 
   func contains(_ scalar: Unicode.Scalar) -> Bool {
@@ -81,7 +83,8 @@ indirect enum ScalarTest: Sendable {
     case .categories(let bits):
       // To the library a scalar that came later is unassigned.
       let isKnown = scalar.value < 0x80 || scalar.isAssigned(by: 16)
-      let category = isKnown ? scalar.properties.generalCategory : .unassigned
+      // U+0295 is no lower-case letter any more: Unicode made it one without case.
+      let category = !isKnown ? .unassigned : scalar.value == 0x295 ? .lowercaseLetter : scalar.properties.generalCategory
       return bits >> UInt32(category.number) & 1 == 1
     case .property(let property): return property.holds(for: scalar)
     case .not(let test): return !test.contains(scalar)
@@ -114,7 +117,8 @@ extension ScalarTest.Property {
     case .uppercase: return properties.isUppercase
     case .lowercase: return properties.isLowercase
     case .whitespace: return properties.isWhitespace
-    case .word:
+    case .word, .bareWord:
+      if self == .bareWord, [0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE].contains(scalar.value) { return true }
       switch properties.generalCategory {
       case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true
       default: return properties.isAlphabetic

@@ -3,21 +3,23 @@ extension ExpressionParser {
   /// What follows a backslash outside brackets.
   mutating func escape() throws(ExpressionError) -> ExpressionNode {
     switch next {
-    case "b": return .assertion(try taken(.wordBoundary))
-    case "B": return .assertion(try taken(.noWordBoundary))
-    case "A": return .assertion(try taken(.textStart))
-    case "z": return .assertion(try taken(.textEnd))
-    case "Z": return .assertion(try taken(.textEndOrLastBreak))
+    case "b": return .assertion(taken(.wordBoundary))
+    case "B": return .assertion(taken(.noWordBoundary))
+    case "A": return .assertion(taken(.textStart))
+    case "z": return .assertion(taken(.textEnd))
+    case "Z": return .assertion(taken(.textEndOrLastBreak))
     case "R":
       at += 1
       return .atomic(.choice([.sequence([.scalar(.one(0x0D)), .scalar(.one(0x0A))]), .scalar(.lineBreaks)]))
+    case "w": return .scalar(.property(taken(.bareWord)))
+    case "W": return .scalar(.not(.property(taken(.bareWord))))
     default: return .scalar(try escapedTest())
     }
   }
 
-  private mutating func taken(_ assertion: ExpressionNode.Assertion) throws(ExpressionError) -> ExpressionNode.Assertion {
+  private mutating func taken<Meaning>(_ meaning: Meaning) -> Meaning {
     at += 1
-    return assertion
+    return meaning
   }
 
   private mutating func escapedTest() throws(ExpressionError) -> ScalarTest {

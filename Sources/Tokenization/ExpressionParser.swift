@@ -87,7 +87,8 @@ struct ExpressionParser {
     guard properties.uppercaseMapping.unicodeScalars.count == 1, properties.lowercaseMapping.unicodeScalars.count == 1 else {
       throw ExpressionError("\(quoted(String(scalar))) without regard to case")
     }
-    return scalar.folded == scalar && properties.uppercaseMapping == String(scalar) ? .one(scalar.value) : .caseless(.one(scalar.folded.value))
+    return scalar.folded == scalar && properties.uppercaseMapping == String(scalar)
+      ? .one(scalar.value) : .caseless(.one(scalar.folded.value))
   }
 
   private mutating func group() throws(ExpressionError) -> ExpressionNode {

@@ -42,7 +42,9 @@ public struct Padding: Sendable, Equatable {
 
   private static func length(_ field: Field) throws(TokenizerError) -> Int {
     let length = try field.int()
-    guard (0...longest).contains(length) else { throw field.refusal("\(length) is not supported: lengths go from 0 to \(longest)") }
+    guard (0...longest).contains(length) else {
+      throw field.refusal("\(length) is not supported: lengths go from 0 to \(longest)")
+    }
     return length
   }
 

@@ -92,6 +92,8 @@ struct Replace: Normalizer {
   }
 
   func normalize(_ text: inout SourcedText) {
+    // Even an expression that matches nothing is not found where there is nothing.
+    guard !text.isEmpty else { return }
     var matches: [Range<Int>] = []
     pattern.forEachMatch(in: text.bytes, 0..<text.count) { matches.append($0) }
     guard !matches.isEmpty else { return }
@@ -109,7 +111,6 @@ struct Replace: Normalizer {
   }
 
   func replaced(_ token: [UInt8]) -> [UInt8] {
-    // The library finds nothing in an empty token, and a token is rarely anything else.
     guard !token.isEmpty else { return token }
     var new: [UInt8] = []
     var copied = 0

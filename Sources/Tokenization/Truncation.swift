@@ -84,10 +84,11 @@ public enum Side: Sendable, Equatable {
   case right
 
   init(_ field: Field) throws(TokenizerError) {
-    switch try field.string().lowercased() {
+    let name = try field.string()
+    switch name.lowercased() {
     case "left": self = .left
     case "right": self = .right
-    case let name: throw field.refusal("\(quoted(name)) is not supported")
+    default: throw field.refusal("\(quoted(name)) is not supported")
     }
   }
 }

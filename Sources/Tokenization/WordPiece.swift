@@ -19,7 +19,8 @@ struct WordPiece: Model {
     guard longestWord >= 0 else { throw field["max_input_chars_per_word"].refusal("\(longestWord) is less than 0") }
     for (token, id) in vocabulary.ids {
       guard token.count <= ByteTrie<UInt32>.longest else {
-        throw field["vocab"].refusal("the token with the id \(id) has \(token.count) bytes: \(ByteTrie<UInt32>.longest) are the most")
+        throw field["vocab"].refusal(
+          "the token with the id \(id) has \(token.count) bytes: \(ByteTrie<UInt32>.longest) are the most")
       }
       heads.insert(token, id)
       if token.starts(with: prefix) { tails.insert(token.dropFirst(prefix.count), id) }

@@ -77,7 +77,9 @@ import Testing
   @Test func templateWithoutPairs() throws {
     let tokenizer = try Tokenizer(json: [
       "model": ["vocab": ["a": 0], "merges": []],
-      "post_processor": ["type": "TemplateProcessing", "single": [["Sequence": ["id": "A", "type_id": 3]]], "special_tokens": [:]],
+      "post_processor": [
+        "type": "TemplateProcessing", "single": [["Sequence": ["id": "A", "type_id": 3]]], "special_tokens": [:],
+      ],
     ])
     #expect(try tokenizer.encoding(of: "aa").typeIDs == [3, 3])
     #expect(

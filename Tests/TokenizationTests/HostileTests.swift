@@ -59,7 +59,9 @@ import Testing
   @Test func vocabularies() throws {
     let empty = try Tokenizer(json: ["model": ["vocab": [:], "merges": []]])
     #expect(empty.encode("abc") == [] && empty.vocabularySize == 0 && empty.decode([0, 1]) == "")
-    let gaps = try Tokenizer(json: ["model": ["vocab": ["": 7, "a": 2_147_483_647, "b": 3], "merges": [], "byte_fallback": true]])
+    let gaps = try Tokenizer(json: [
+      "model": ["vocab": ["": 7, "a": 2_147_483_647, "b": 3], "merges": [], "byte_fallback": true]
+    ])
     #expect(gaps.encode("ab") == [2_147_483_647, 3])
     #expect(gaps.vocabularySize == 2_147_483_648)
     #expect(gaps.decode([7, 3, 0, -5]) == " b")

@@ -40,7 +40,9 @@ import Testing
   }
 
   @Test func laws() {
-    let texts = ["e\u{327}\u{301}\u{1E69}", "\u{FB03}\u{2075}\u{FDFA}", "\u{D55C}\u{AC01}\u{11A8}", "z\u{351}\u{36B}\u{343}\u{334}"]
+    let texts = [
+      "e\u{327}\u{301}\u{1E69}", "\u{FB03}\u{2075}\u{FDFA}", "\u{D55C}\u{AC01}\u{11A8}", "z\u{351}\u{36B}\u{343}\u{334}",
+    ]
     for text in texts {
       for form in NormalForm.allCases {
         let once = normalize(form, text)

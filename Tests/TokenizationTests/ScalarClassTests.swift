@@ -28,7 +28,7 @@ import Testing
     try expect(name) { test.contains($0) }
   }
 
-  @Test func patternWords() throws { try expect("patternWord") { ScalarTest.property(.word).contains($0) } }
+  @Test func patternWords() throws { try expect("patternWord") { ScalarTest.property(.bareWord).contains($0) } }
   @Test func digits() throws { try expect("digit") { ScalarTest.decimalDigits.contains($0) } }
 
   @Test func utf8() {

@@ -58,7 +58,9 @@ import Testing
 
   /// A token that only the settings call special is found in texts, and left out of them.
   @Test func namedTokensAreSpecial() throws {
-    let document: JSON = ["model": ["vocab": ["a": 0, "<": 1, "e": 2, ">": 3, "<e>": 4], "merges": []], "decoder": ["type": "Fuse"]]
+    let document: JSON = [
+      "model": ["vocab": ["a": 0, "<": 1, "e": 2, ">": 3, "<e>": 4], "merges": []], "decoder": ["type": "Fuse"],
+    ]
     let settings = try TokenizerSettings(config: ["eos_token": "<e>", "pad_token": "<nowhere>"])
     let plain = try Tokenizer(json: document)
     let tokenizer = try Tokenizer(json: document, settings: settings)
