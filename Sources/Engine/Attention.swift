@@ -33,18 +33,28 @@ public struct RowLayout: Sendable {
   public var count: Int { positions.count }
 }
 
-/// Heads of a causal attention: `heads` queries of width `width`, `groups` keys and values shared among them.
+/// Heads of an attention: `heads` queries of width `width`, `groups` keys and values shared among them.
 public struct AttentionShape: Sendable {
+  /// Which positions of its sequence a query may look at.
+  public enum Sight: Sendable, Hashable {
+    /// Its own and those before it.
+    case past
+    /// All of them.
+    case whole
+  }
+
   public var heads: Int
   public var groups: Int
   public var width: Int
   public var scale: Double
+  public var sight: Sight
 
-  public init(heads: Int, groups: Int, width: Int, scale: Double) {
+  public init(heads: Int, groups: Int, width: Int, scale: Double, sight: Sight = .past) {
     self.heads = heads
     self.groups = groups
     self.width = width
     self.scale = scale
+    self.sight = sight
   }
 }
 
@@ -78,7 +88,7 @@ extension Tensor {
     return turned(self, 1).recorded([self]) { [node] dy, gradients in gradients.add(node, turned(dy, -1)) }
   }
 
-  /// Causal attention of q [T, heads·width] over k, v [T, groups·width], sequence by sequence.
+  /// Attention of q [T, heads·width] over k, v [T, groups·width], sequence by sequence.
   ///
   /// Probabilities are never all in memory: blocks of queries are scored, softened and used, and scored again on the way
   /// back. A query that may see nothing looks at its whole sequence evenly, as the reference implementations do.
@@ -154,6 +164,7 @@ struct AttentionBlock {
   var queries: Range<Int>
   /// How many keys, from the sequence's first on, any of the queries may see.
   var keyCount: Int
+  var sight: AttentionShape.Sight
 
   static func all(_ rows: RowLayout, _ shape: AttentionShape) -> [AttentionBlock] {
     let height = 128
@@ -164,11 +175,11 @@ struct AttentionBlock {
         while start < sequence.upperBound {
           let end = min(sequence.upperBound, start + height)
           // With hidden keys a query may fall back on its whole sequence.
-          let last = rows.visible == nil ? end : sequence.upperBound
+          let last = rows.visible == nil && shape.sight == .past ? end : sequence.upperBound
           blocks.append(
             AttentionBlock(
               head: head, group: head * shape.groups / shape.heads, sequence: sequence, queries: start..<end,
-              keyCount: last - sequence.lowerBound))
+              keyCount: last - sequence.lowerBound, sight: shape.sight))
           start = end
         }
       }
@@ -189,8 +200,8 @@ struct AttentionBlock {
     return runs
   }
 
-  /// Position of the first query within its sequence.
-  private var first: Int { queries.lowerBound - sequence.lowerBound }
+  /// Position up to which the first query sees: its own within its sequence, unless it sees the whole of that.
+  private var first: Int { sight == .whole ? keyCount : queries.lowerBound - sequence.lowerBound }
 
   /// This head's part of x [T, heads·width] at the block's queries.
   private func query(_ x: Tensor, _ shape: AttentionShape) -> BLAS.Operand {
@@ -202,7 +213,9 @@ struct AttentionBlock {
   }
 
   /// What a query does not see is 0, unless it fell back on everything.
-  private func causal(_ kind: Panels.Causal, _ rows: RowLayout) -> Panels.Causal { rows.visible == nil ? kind : .no }
+  private func causal(_ kind: Panels.Causal, _ rows: RowLayout) -> Panels.Causal {
+    rows.visible == nil && sight == .past ? kind : .no
+  }
 
   /// softmax(scale · q·kᵀ) [queries, keys].
   func probabilities(_ q: Tensor, _ keys: KeyPanels, _ rows: RowLayout, _ shape: AttentionShape) -> Tensor {
@@ -229,7 +242,8 @@ struct AttentionBlock {
 
   /// Whether query `i` of the block may see no key.
   private func isBlind(_ i: Int, _ visible: [UInt8]) -> Bool {
-    !visible[sequence.lowerBound...queries.lowerBound + i].contains { $0 != 0 }
+    let end = sight == .whole ? sequence.upperBound : queries.lowerBound + i + 1
+    return !visible[sequence.lowerBound..<end].contains { $0 != 0 }
   }
 
   func dropped(_ p: Tensor, _ dropout: (p: Double, stream: Philox)?, _ index: Int) -> Tensor {
