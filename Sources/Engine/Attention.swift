@@ -43,11 +43,20 @@ public struct AttentionShape: Sendable {
     case whole
   }
 
+  /// What a query gets that may see nothing but hidden rows.
+  public enum Fallback: Sendable, Hashable {
+    /// The mean over its sequence, as where masks are added to scores.
+    case mean
+    /// Zeros, as where masks are applied.
+    case zeros
+  }
+
   public var heads: Int
   public var groups: Int
   public var width: Int
   public var scale: Double
   public var sight: Sight
+  public var fallback = Fallback.mean
 
   public init(heads: Int, groups: Int, width: Int, scale: Double, sight: Sight = .past) {
     self.heads = heads
@@ -91,7 +100,7 @@ extension Tensor {
   /// Attention of q [T, heads·width] over k, v [T, groups·width], sequence by sequence.
   ///
   /// Probabilities are never all in memory: blocks of queries are scored, softened and used, and scored again on the way
-  /// back. A query that may see nothing looks at its whole sequence evenly, as the reference implementations do.
+  /// back.
   public static func attention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, _ rows: RowLayout, _ shape: AttentionShape, dropout: (p: Double, Philox)? = nil
   ) -> Tensor {
@@ -165,6 +174,7 @@ struct AttentionBlock {
   /// How many keys, from the sequence's first on, any of the queries may see.
   var keyCount: Int
   var sight: AttentionShape.Sight
+  var fallback: AttentionShape.Fallback
 
   static func all(_ rows: RowLayout, _ shape: AttentionShape) -> [AttentionBlock] {
     let height = 128
@@ -179,7 +189,7 @@ struct AttentionBlock {
           blocks.append(
             AttentionBlock(
               head: head, group: head * shape.groups / shape.heads, sequence: sequence, queries: start..<end,
-              keyCount: last - sequence.lowerBound, sight: shape.sight))
+              keyCount: last - sequence.lowerBound, sight: shape.sight, fallback: shape.fallback))
           start = end
         }
       }
@@ -240,8 +250,9 @@ struct AttentionBlock {
     return p
   }
 
-  /// Whether query `i` of the block may see no key.
+  /// Whether query `i` of the block may see no key and looks at all evenly.
   private func isBlind(_ i: Int, _ visible: [UInt8]) -> Bool {
+    guard fallback == .mean else { return false }
     let end = sight == .whole ? sequence.upperBound : queries.lowerBound + i + 1
     return !visible[sequence.lowerBound..<end].contains { $0 != 0 }
   }

@@ -68,8 +68,11 @@ import Testing
   }
 
   /// Sequences longer than a block, heads that share keys, ragged rows; with padding, without.
-  @Test(arguments: [false, true], [AttentionShape.Sight.past, .whole])
-  func manyBlocks(hidden: Bool, sight: AttentionShape.Sight) {
+  @Test(arguments: [
+    (false, AttentionShape.Sight.past, AttentionShape.Fallback.mean), (true, .past, .mean), (true, .past, .zeros),
+    (false, .whole, .mean), (true, .whole, .mean), (true, .whole, .zeros),
+  ])
+  func manyBlocks(hidden: Bool, sight: AttentionShape.Sight, fallback: AttentionShape.Fallback) {
     let (heads, groups, width) = (4, 2, 10)
     let lengths = [300, 1, 129, 70]
     let count = lengths.reduce(0, +)
@@ -80,7 +83,8 @@ import Testing
       visible[300] = 0
     }
     let rows = RowLayout(lengths: lengths, visible: hidden ? visible : nil)
-    let shape = AttentionShape(heads: heads, groups: groups, width: width, scale: 0.4, sight: sight)
+    var shape = AttentionShape(heads: heads, groups: groups, width: width, scale: 0.4, sight: sight)
+    shape.fallback = fallback
     var random = Philox(key: 11)
     func drawn(_ columns: Int) -> Tensor { random.uniform([count, columns], in: -1..<1) }
     let (q, k, v) = (drawn(heads * width), drawn(groups * width), drawn(groups * width))
@@ -119,7 +123,7 @@ import Testing
         (sight == .whole || $0 % n <= $0 / n) && visible[sequence.lowerBound + $0 % n] != 0
       }
       let even = (0..<n).flatMap { i in
-        [Double](repeating: seen[i * n..<i * n + n].contains(true) ? 0 : 1 / Double(n), count: n)
+        [Double](repeating: fallback == .zeros || seen[i * n..<i * n + n].contains(true) ? 0 : 1 / Double(n), count: n)
       }
       let p = scores.softmax(allowed: seen) + Tensor(even, shape: [n, n], .float64)
       return p.multiplied(by: part(v, sequence, group))

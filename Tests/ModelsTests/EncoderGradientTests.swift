@@ -8,8 +8,8 @@ private struct TinyUpdate: Projection {
   func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     sites.flatMap { site in
       [
-        TensorSpec(TensorKey("down", site.id), [2, site.inputs], .factor, fill: .normal(deviation: 0.3)),
-        TensorSpec(TensorKey("up", site.id), [site.outputs, 2], .factor, fill: .normal(deviation: 0.3)),
+        TensorSpec(TensorKey("down", site.id), [2, site.inputs], .entries, fill: .normal(deviation: 0.3)),
+        TensorSpec(TensorKey("up", site.id), [site.outputs, 2], .entries, fill: .normal(deviation: 0.3)),
       ]
     }
   }
@@ -27,8 +27,10 @@ private struct TinyUpdate: Projection {
 }
 
 @Suite struct EncoderGradientTests {
-  static let cases = ["bert-of-many-labels", "bert-pooled", "roberta-regression", "vit-pooled", "vit-narrow-heads", "clip-largest-id"]
-    .map { EncoderCase(name: "encoders/" + $0) }
+  static let cases = [
+    "bert-of-many-labels", "bert-pooled", "roberta-regression", "vit-pooled", "vit-narrow-heads", "clip-largest-id",
+  ]
+  .map { EncoderCase(name: "encoders/" + $0) }
 
   /// A number that depends on everything a model gives, each in its own way.
   private func total(_ outputs: [String: Tensor]) -> Tensor {
@@ -76,7 +78,7 @@ private struct TinyUpdate: Projection {
 
   @Test(arguments: cases) func adaptersAtEverySiteLearn(_ test: EncoderCase) throws {
     let (model, input) = (try test.model(), try EncoderInput(test))
-    let method = Assembly(projection: TinyUpdate(), initialization: FillStart(), trainable: TrainableSubset(roles: ["factor"]))
+    let method = Assembly(projection: TinyUpdate(), initialization: FillStart(), trainable: TrainableSubset(roles: ["entries"]))
     let layout = try Adapter.layout(method, over: model.sites)
     let start = layout.filled(Moment(seed: 1))
     let adapter = try Adapter(method, sites: model.sites, layout: layout, tensors: start, on: Bases { model.base($0) })
@@ -126,7 +128,8 @@ private struct TinyUpdate: Projection {
       let (model, input) = (try ModelLoader.open(scratch.path), try EncoderInput(test))
       func logits(_ now: Moment) throws -> [Float] {
         try #require(
-          input.outputs(model) { $0.pass = Pass(now: now, rows: $0.pass.rows, sites: []) }["logits"]).floats
+          input.outputs(model) { $0.pass = Pass(now: now, rows: $0.pass.rows, sites: []) }["logits"]
+        ).floats
       }
       let quiet = try logits(Moment())
       let first = try logits(Moment(mode: .training, seed: 1, step: 4))

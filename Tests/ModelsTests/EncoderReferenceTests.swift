@@ -38,7 +38,9 @@ import Testing
   }
 
   @Test func lossesAreThoseOfTheReference() throws {
-    for (name, scalar) in [("bert-of-many-labels", ScalarType.float32), ("roberta-regression", .float64), ("vit-narrow-heads", .float32)] {
+    for (name, scalar) in [
+      ("bert-of-many-labels", ScalarType.float32), ("roberta-regression", .float64), ("vit-narrow-heads", .float32),
+    ] {
       let test = EncoderCase(name: "encoders/" + name)
       let (model, input) = (try test.model(), try EncoderInput(test))
       let labels = try #require((model as? any Classifier)?.labels)
@@ -75,11 +77,15 @@ import Testing
 
   @Test(arguments: EncoderCase.all) func parametersAreTheFileTensors(_ test: EncoderCase) throws {
     let (model, file) = (try test.model(), try test.weights)
-    let stored = try file.tensors.filter { !model.leftOut.contains($0.name) && !$0.name.hasSuffix("position_ids") }
+    let stored = file.tensors.filter { !model.leftOut.contains($0.name) && !$0.name.hasSuffix("position_ids") }
     #expect(model.parameters.count == stored.count)
-    let spelled = Dictionary(uniqueKeysWithValues: stored.map { tensor in
-      (tensor.name.replacing("LayerNorm.gamma", with: "LayerNorm.weight").replacing("LayerNorm.beta", with: "LayerNorm.bias"), tensor)
-    })
+    let spelled = Dictionary(
+      uniqueKeysWithValues: stored.map { tensor in
+        (
+          tensor.name.replacing("LayerNorm.gamma", with: "LayerNorm.weight").replacing("LayerNorm.beta", with: "LayerNorm.bias"),
+          tensor
+        )
+      })
     for parameter in model.parameters {
       let bare = parameter.name.split(separator: ".").dropFirst().joined(separator: ".")
       let entry = try #require(spelled[parameter.name] ?? spelled[bare], "\(parameter.name)")
@@ -126,7 +132,7 @@ import Testing
       #expect(largestDifference(row.floats, mean.map { Float($0) }) < 2e-5)
       #expect(largestDifference(row.unitRows().floats, mean.map { Float($0 / size) }) < 2e-5)
     }
-    let nothing = Encoding(hidden: encoding.hidden, pooled: nil).mean(
+    let nothing = Encoding(hidden: encoding.hidden).mean(
       over: RowLayout(sequences: 2, length: 11, visible: [UInt8](repeating: 0, count: 22)))
     #expect(nothing.unitRows().floats.allSatisfy { $0 == 0 })
   }

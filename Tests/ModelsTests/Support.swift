@@ -162,7 +162,7 @@ struct EncoderInput {
     _ model: any Model, _ scalar: ScalarType = .float32, _ change: (inout ModelRun) -> Void = { _ in }
   ) -> [String: Tensor] {
     func made(_ rows: RowLayout) -> ModelRun {
-      var run = run(rows, scalar)
+      var run = self.run(rows, scalar)
       change(&run)
       return run
     }

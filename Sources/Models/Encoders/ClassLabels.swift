@@ -49,7 +49,7 @@ public struct ClassLabels: Sendable, Hashable {
     // Labels of one name have one id there: the last of them.
     let ids = Dictionary(self.names.enumerated().map { ($1, $0) }) { $1 }
     for member in reader.value(["label2id"])?.value.members ?? [] {
-      guard let id = ids[member.key], member.value.int != id else { continue }
+      guard let id = ids[member.key], let other = member.value.int, other != id else { continue }
       throw reader.unfit("label2id.\(printable(member.key))", member.value, "id2label gives that label the id \(id)")
     }
   }

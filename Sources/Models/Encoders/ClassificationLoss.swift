@@ -33,7 +33,8 @@ extension Tensor {
       // A sigmoid is a softmax beside 0.
       let logits = reshaped([count, 1])
       return Tensor.joinedColumns([logits, .zeros([count, 1], scalar)]).crossEntropy(
-        labels: flags.map { $0 ? 0 : 1 }, scale: scale, vocabulary: 2) { $0 }
+        labels: flags.map { $0 ? 0 : 1 }, scale: scale, vocabulary: 2
+      ) { $0 }
     case .numbers(let numbers):
       precondition(numbers.count == count, "\(numbers.count) numbers for logits \(shape)")
       let difference = self - Tensor(numbers, shape: shape, scalar)

@@ -38,7 +38,8 @@ extension DualEncoder {
     let maps = plans.text.maps + plans.vision.maps + [visualProjection, textProjection]
     let plan = WeightPlan(
       modelType: family.rawValue, tensors: plans.text.tensors + plans.vision.tensors + others + [scale],
-      codable: maps.map(\.weight), numbered: plans.text.positions, deviation: 0.02, quantization: try QuantizationConfig(directory),
+      codable: maps.map(\.weight), numbered: plans.text.positions, deviation: 0.02,
+      quantization: try QuantizationConfig(directory),
       prefix: "", unprefixed: [], spellings: plans.text.spellings.merging(plans.vision.spellings) { first, _ in first },
       strays: [".position_ids"])
     let weights =

@@ -26,8 +26,8 @@ extension Encoder {
     let first = run.trained[classRow.name] ?? classRow.vector.converted(to: run.scalar)
     // The class row stands first of all, then the patches of every image in turn: rows are taken from there.
     let all = Tensor.joinedRows([first.reshaped([1, config.hiddenSize]), states])
-    let order = rows.sequences.indices.flatMap { index in
-      [0] + (1..<count + 1).map { Int32(index * count + $0) }
+    let order = rows.sequences.indices.flatMap { index -> [Int32] in
+      [0] + (1...count).map { Int32(index * count + $0) }
     }
     let x = all.gatherRows(order) + positions.rows(rows.positions, run)
     let hidden = transformed(x, run)
@@ -56,9 +56,10 @@ extension Encoder {
   /// The attention branch of a layer: [T, hidden] → [T, hidden].
   private func attended(_ x: Tensor, _ index: Int, _ run: ModelRun) -> Tensor {
     let layer = layers[index]
-    let shape = AttentionShape(
+    var shape = AttentionShape(
       heads: config.heads, groups: config.heads, width: config.headWidth, scale: 1 / Double(config.headWidth).squareRoot(),
       sight: config.isCausal ? .past : .whole)
+    shape.fallback = .zeros
     let p = run.pass.now.mode == .training ? config.dropout.attention : 0
     let dropout = p > 0 ? (p, random("attn", index, run)) : nil
     let (q, k, v) = (layer.query(x, run), layer.key(x, run), layer.value(x, run))

@@ -72,7 +72,9 @@ struct EncoderPlan: Sendable {
     switch config.input {
     case .text(let text):
       tokens = names.tokens.map { table($0, text.vocabularySize, hidden, config.deviations.tokens) }
-      add(PlannedTensor(name: positions, shape: [text.positionCount, hidden], kind: .matrix, deviation: config.deviations.positions))
+      add(
+        PlannedTensor(
+          name: positions, shape: [text.positionCount, hidden], kind: .matrix, deviation: config.deviations.positions))
       if text.typeCount > 0 { types = names.types.map { table($0, text.typeCount, hidden, config.deviations.tokens) } }
     case .image(let image):
       if let name = names.classRow {

@@ -15,7 +15,8 @@ struct ModelBody: Sendable {
 
   /// `maps` are the sites in forward order.
   init(
-    _ directory: ModelDirectory, _ plan: WeightPlan, _ weights: BaseWeights, maps: [PlannedMap], isFresh: Bool, configuration: JSON
+    _ directory: ModelDirectory, _ plan: WeightPlan, _ weights: BaseWeights, maps: [PlannedMap], isFresh: Bool,
+    configuration: JSON
   ) {
     self.directory = directory
     self.weights = weights

@@ -17,17 +17,17 @@ enum SingleEncoder {
     let hasHead = family.head.map { architecture == $0.architecture || holds($0.output) } ?? false
     let head = try self.head(family, config, reader, choice, hasHead: hasHead, isFresh: isFresh)
 
-    // The pooler belongs to the bare model, and to heads that read it.
-    let needsPooler = head?.plan.source == .pooled
-    let poolers = config.names.pooler.map { prefix + $0 }
-    let hasPooler = isFresh ? head == nil : config.names.pooler.map(holds) ?? false
-    if case .dense = config.pooling, !hasPooler, !needsPooler { config.pooling = .none }
-    let drawsPooler = !isFresh && !hasPooler && head?.isDrawn == true
+    // In the libraries the bare model has a pooler, and of those with a head only the ones that read it.
+    let poolerPath = config.names.pooler.map { prefix + $0 }
+    let holdsPooler = config.names.pooler.map(holds) ?? false
+    let hasPooler = head.map { $0.plan.source == .pooled } ?? (isFresh || holdsPooler)
+    if case .dense = config.pooling, !hasPooler { config.pooling = .none }
+    let drawsPooler = hasPooler && !isFresh && !holdsPooler && head?.isDrawn == true
 
     let plan = EncoderPlan(config, head == nil ? .alone : .underHead)
     let tensors = plan.tensors.map { tensor in
       var tensor = tensor
-      if drawsPooler, let poolers, tensor.name.hasPrefix(poolers + ".") { tensor.isDrawn = true }
+      if drawsPooler, let poolerPath, tensor.name.hasPrefix(poolerPath + ".") { tensor.isDrawn = true }
       return tensor
     }
     var weightPlan = WeightPlan(
@@ -37,6 +37,7 @@ enum SingleEncoder {
       unprefixed: family.pretrainingTensors + ["classifier."], spellings: plan.spellings, strays: [".position_ids"],
       ignored: family.pretrainingTensors)
     if head == nil || head?.isDrawn == true { weightPlan.ignored.append("classifier.") }
+    if !hasPooler, let poolerPath { weightPlan.ignored.append(poolerPath + ".") }
     let weights =
       if let seed {
         try BaseWeights(weightPlan, seed: seed, file: reader.file)

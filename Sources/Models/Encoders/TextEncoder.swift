@@ -9,6 +9,11 @@ public struct Encoding: Sendable {
   /// One row a sequence, [sequences, width]: the pooler's output, or what an image-text model compares before projection. Nil where
   /// the model has no pooler.
   public var pooled: Tensor?
+
+  public init(hidden: Tensor, pooled: Tensor? = nil) {
+    self.hidden = hidden
+    self.pooled = pooled
+  }
 }
 
 /// Encodes texts as token ids. The pass of the run says how rows divide into sequences and which are padding.

@@ -68,7 +68,8 @@ def berts():
     config = T.BertConfig(**SMALL, **QUIET, vocab_size=31, max_position_embeddings=13, type_vocab_size=3,
                           hidden_act="gelu_new", layer_norm_eps=1e-5)
     model = drawn(T.BertModel(config, add_pooling_layer=False))
-    tokens, mask = ids(31, 3, 9, [(0, slice(0, 4)), (1, slice(3, 5)), (2, slice(7, 9))])
+    # The last text is nothing but padding.
+    tokens, mask = ids(31, 4, 9, [(0, slice(0, 4)), (1, slice(3, 5)), (2, slice(7, 9)), (3, slice(0, 9))])
     kinds = torch.randint(0, 3, tokens.shape)
     given = dict(input_ids=tokens, attention_mask=mask, token_type_ids=kinds)
     save("bert-without-pooler", model, given, dict(last_hidden_state=double(model, **given).last_hidden_state))
@@ -171,7 +172,7 @@ def clips():
     model = drawn(T.CLIPModel(clip(dict(eos_token_id=2, hidden_size=18, hidden_act="gelu"),
                                    dict(hidden_size=32, num_attention_heads=4, layer_norm_eps=1e-6), projection_dim=5,
                                    logit_scale_init_value=1.5)))
-    tokens, mask = ids(29, 3, 10, [(1, slice(6, 10)), (2, slice(3, 10))])
+    tokens, mask = ids(29, 3, 10, [(0, slice(0, 2)), (1, slice(6, 10)), (2, slice(3, 10))])
     tokens[:, 0] = 29
     tokens[0, 9] = 30; tokens[1, 5:] = 30; tokens[2, 2] = 2
     given = dict(input_ids=tokens, attention_mask=mask, pixel_values=torch.randn(2, 3, 8, 8))
