@@ -27,7 +27,8 @@ import Testing
   @Test(arguments: ["encoders/bert-without-pooler", "encoders/vit-pooled"]) func orThere(_ name: String) throws {
     let test = EncoderCase(name: name)
     let prefix = name.contains("bert") ? "bert." : "vit."
-    try expectReference(test, in: try file(test) { prefix + $0 }.path)
+    let scratch = try file(test) { prefix + $0 }
+    try expectReference(test, in: scratch.path)
   }
 
   /// As newer libraries have the modules in memory.

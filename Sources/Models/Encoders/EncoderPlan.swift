@@ -113,7 +113,9 @@ struct EncoderPlan: Sendable {
         old, use, outputs, inputs, layer: index, hasBias: hasBias, deviation: deviation,
         paths: prefixed([new, old].compactMap { $0 }))
     }
-    func norm(_ name: String) -> Norm { self.norm(path(names.layer, name), config) }
+    func norm(_ name: String) -> Norm {
+      self.norm(path(names.layer, name), config, others: names.newerLayer.map { [path($0, name)] } ?? [])
+    }
     let deviations = config.deviations
     return Layer(
       attentionNorm: norm(names.attentionNorm),
@@ -154,11 +156,16 @@ struct EncoderPlan: Sendable {
     return map
   }
 
-  private mutating func norm(_ name: String, _ config: EncoderConfig) -> Norm {
+  /// `others` are paths it has in newer libraries.
+  private mutating func norm(_ name: String, _ config: EncoderConfig, others: [String] = []) -> Norm {
     let path = names.prefix + name
     let norm = Norm(weight: path + ".weight", bias: path + ".bias")
     add(PlannedTensor(name: norm.weight, shape: [config.hiddenSize], kind: .gains))
     add(PlannedTensor(name: norm.bias, shape: [config.hiddenSize], kind: .biases))
+    for other in prefixed(others) {
+      spellings[other + ".weight"] = norm.weight
+      spellings[other + ".bias"] = norm.bias
+    }
     // Files converted from TensorFlow.
     guard path.hasSuffix("LayerNorm") else { return norm }
     for path in prefixed([name]) {
