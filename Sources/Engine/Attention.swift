@@ -33,18 +33,37 @@ public struct RowLayout: Sendable {
   public var count: Int { positions.count }
 }
 
-/// Heads of a causal attention: `heads` queries of width `width`, `groups` keys and values shared among them.
+/// Heads of an attention: `heads` queries of width `width`, `groups` keys and values shared among them.
 public struct AttentionShape: Sendable {
+  /// Which positions of its sequence a query may look at.
+  public enum Sight: Sendable, Hashable {
+    /// Its own and those before it.
+    case past
+    /// All of them.
+    case whole
+  }
+
+  /// What a query gets that may see nothing but hidden rows.
+  public enum Fallback: Sendable, Hashable {
+    /// The mean over its sequence, as where masks are added to scores.
+    case mean
+    /// Zeros, as where masks are applied.
+    case zeros
+  }
+
   public var heads: Int
   public var groups: Int
   public var width: Int
   public var scale: Double
+  public var sight: Sight
+  public var fallback = Fallback.mean
 
-  public init(heads: Int, groups: Int, width: Int, scale: Double) {
+  public init(heads: Int, groups: Int, width: Int, scale: Double, sight: Sight = .past) {
     self.heads = heads
     self.groups = groups
     self.width = width
     self.scale = scale
+    self.sight = sight
   }
 }
 
@@ -78,10 +97,10 @@ extension Tensor {
     return turned(self, 1).recorded([self]) { [node] dy, gradients in gradients.add(node, turned(dy, -1)) }
   }
 
-  /// Causal attention of q [T, heads·width] over k, v [T, groups·width], sequence by sequence.
+  /// Attention of q [T, heads·width] over k, v [T, groups·width], sequence by sequence.
   ///
   /// Probabilities are never all in memory: blocks of queries are scored, softened and used, and scored again on the way
-  /// back. A query that may see nothing looks at its whole sequence evenly, as the reference implementations do.
+  /// back.
   public static func attention(
     _ q: Tensor, _ k: Tensor, _ v: Tensor, _ rows: RowLayout, _ shape: AttentionShape, dropout: (p: Double, Philox)? = nil
   ) -> Tensor {
@@ -154,6 +173,8 @@ struct AttentionBlock {
   var queries: Range<Int>
   /// How many keys, from the sequence's first on, any of the queries may see.
   var keyCount: Int
+  var sight: AttentionShape.Sight
+  var fallback: AttentionShape.Fallback
 
   static func all(_ rows: RowLayout, _ shape: AttentionShape) -> [AttentionBlock] {
     let height = 128
@@ -164,11 +185,11 @@ struct AttentionBlock {
         while start < sequence.upperBound {
           let end = min(sequence.upperBound, start + height)
           // With hidden keys a query may fall back on its whole sequence.
-          let last = rows.visible == nil ? end : sequence.upperBound
+          let last = rows.visible == nil && shape.sight == .past ? end : sequence.upperBound
           blocks.append(
             AttentionBlock(
               head: head, group: head * shape.groups / shape.heads, sequence: sequence, queries: start..<end,
-              keyCount: last - sequence.lowerBound))
+              keyCount: last - sequence.lowerBound, sight: shape.sight, fallback: shape.fallback))
           start = end
         }
       }
@@ -189,8 +210,8 @@ struct AttentionBlock {
     return runs
   }
 
-  /// Position of the first query within its sequence.
-  private var first: Int { queries.lowerBound - sequence.lowerBound }
+  /// Position up to which the first query sees: its own within its sequence, unless it sees the whole of that.
+  private var first: Int { sight == .whole ? keyCount : queries.lowerBound - sequence.lowerBound }
 
   /// This head's part of x [T, heads·width] at the block's queries.
   private func query(_ x: Tensor, _ shape: AttentionShape) -> BLAS.Operand {
@@ -202,7 +223,9 @@ struct AttentionBlock {
   }
 
   /// What a query does not see is 0, unless it fell back on everything.
-  private func causal(_ kind: Panels.Causal, _ rows: RowLayout) -> Panels.Causal { rows.visible == nil ? kind : .no }
+  private func causal(_ kind: Panels.Causal, _ rows: RowLayout) -> Panels.Causal {
+    rows.visible == nil && sight == .past ? kind : .no
+  }
 
   /// softmax(scale · q·kᵀ) [queries, keys].
   func probabilities(_ q: Tensor, _ keys: KeyPanels, _ rows: RowLayout, _ shape: AttentionShape) -> Tensor {
@@ -227,9 +250,11 @@ struct AttentionBlock {
     return p
   }
 
-  /// Whether query `i` of the block may see no key.
+  /// Whether query `i` of the block may see no key and looks at all evenly.
   private func isBlind(_ i: Int, _ visible: [UInt8]) -> Bool {
-    !visible[sequence.lowerBound...queries.lowerBound + i].contains { $0 != 0 }
+    guard fallback == .mean else { return false }
+    let end = sight == .whole ? sequence.upperBound : queries.lowerBound + i + 1
+    return !visible[sequence.lowerBound..<end].contains { $0 != 0 }
   }
 
   func dropped(_ p: Tensor, _ dropout: (p: Double, stream: Philox)?, _ index: Int) -> Tensor {

@@ -14,11 +14,10 @@ struct ConfigReader {
     prefix = ""
   }
 
-  /// Of an object within the config.
+  /// Of an object within the config; one that is absent or null has no fields.
   init(_ reader: ConfigReader, in name: String) throws(FileError) {
-    guard let object = reader.config[name], object.members != nil else {
-      throw reader.unfit(name, reader.config[name] ?? .null, "an object is wanted")
-    }
+    let object = reader.value([name])?.value ?? .object([])
+    guard object.members != nil else { throw reader.unfit(name, object, "an object is wanted") }
     file = reader.file
     config = object
     prefix = reader.prefix + name + "."

@@ -91,46 +91,6 @@ extension Decoder {
     guard p > 0, run.pass.now.mode == .training else { return x }
     return x.dropout(p, run.pass.now.random(purpose).stream(UInt64(place)))
   }
-}
 
-// Sites.
-extension Decoder {
-  /// The output at a site, whatever stands there: every linear map of the model goes through here.
-  private func apply(_ map: Map, _ x: Tensor, _ run: ModelRun) -> Tensor {
-    var base = map.base(run)
-    run.observeInput?(map.part.site.id, x)
-    if let observe = run.observe { base = ObservedMap(base: base, id: map.part.site.id, observe: observe) }
-    return run.attachment?.output(at: map.part.site.id, x, base, run.pass) ?? base(x)
-  }
-}
-
-extension Decoder.Map {
-  /// The map with its trained tensors in place of the file's.
-  fileprivate func base(_ run: ModelRun) -> any BaseMap {
-    if run.trained.isEmpty { return frozen }
-    let bias = part.bias.flatMap { run.trained[$0] } ?? frozen.bias
-    guard let weight = run.trained[part.weight] else { return FrozenMap(matrix: frozen.matrix, bias: bias) }
-    return TensorMap(
-      matrix: weight, bias: bias.map { $0.scalar == run.scalar ? $0 : $0.converted(to: run.scalar) },
-      isTransposed: frozen.matrix.isTransposed)
-  }
-}
-
-/// A base map that shows its input and the gradient of its output.
-// Unchecked: the observer is called by the backward pass of the one caller a run belongs to.
-private struct ObservedMap: BaseMap, @unchecked Sendable {
-  let base: any BaseMap
-  let id: SiteID
-  let observe: (SiteID, Tensor, Tensor) -> Void
-
-  func product(_ x: Tensor) -> Tensor {
-    let seen = x.detached
-    return base.product(x).observingGradient { [self] dy in observe(id, seen, dy) }
-  }
-
-  func weight(as scalar: ScalarType) -> Tensor { base.weight(as: scalar) }
-  func rows(_ range: Range<Int>, as scalar: ScalarType) -> Tensor { base.rows(range, as: scalar) }
-  var bias: Tensor? { base.bias }
-  var isTransposed: Bool { base.isTransposed }
-  var isQuantized: Bool { base.isQuantized }
+  private func apply(_ map: Map, _ x: Tensor, _ run: ModelRun) -> Tensor { map(x, run) }
 }

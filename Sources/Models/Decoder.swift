@@ -4,11 +4,7 @@ import PEFTKernel
 
 /// A causal transformer of whichever family its configuration describes.
 struct Decoder: LanguageModel {
-  /// A site's map, bound to its weights.
-  struct Map: Sendable {
-    let part: DecoderPlan.Map
-    let frozen: FrozenMap
-  }
+  typealias Map = SiteMap
 
   struct Norm: Sendable {
     let part: DecoderPlan.Norm
@@ -50,25 +46,18 @@ struct Decoder: LanguageModel {
     let plan = DecoderPlan(config)
     let weights =
       if let seed {
-        try BaseWeights(plan, config, seed: seed, file: Folder.join(directory.path, "config.json"))
+        try BaseWeights(WeightPlan(plan, config), seed: seed, file: Folder.join(directory.path, "config.json"))
       } else {
-        try BaseWeights(plan, config, from: directory)
+        try BaseWeights(WeightPlan(plan, config), from: directory)
       }
-    func map(_ part: DecoderPlan.Map) -> Map {
-      Map(part: part, frozen: FrozenMap(matrix: weights.matrix(part.weight), bias: part.bias.map { weights.vector($0) }))
-    }
+    func map(_ part: DecoderPlan.Map) -> Map { SiteMap(part, weights) }
     func norm(_ part: DecoderPlan.Norm) -> Norm {
       Norm(part: part, gains: weights.vector(part.weight), bias: part.bias.map { weights.vector($0) })
     }
     self.directory = directory
     self.config = config
     self.weights = weights
-    sites = plan.maps.map { map in
-      let site = map.site
-      return Site(
-        id: site.id, kind: site.kind, use: site.use, outputs: site.outputs, inputs: site.inputs, layer: site.layer,
-        hasBias: site.hasBias, isQuantized: weights.matrix(map.weight).isQuantized)
-    }
+    sites = plan.maps.map { weights.site($0) }
     layers = plan.layers.map { layer in
       Layer(
         attentionNorm: norm(layer.attentionNorm), attention: layer.attention.map(map),

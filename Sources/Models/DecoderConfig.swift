@@ -70,7 +70,7 @@ struct DecoderConfig: Sendable {
 }
 
 extension DecoderConfig {
-  private static let families: [(modelType: String, read: @Sendable (ConfigReader) throws(FileError) -> DecoderConfig)] = [
+  static let families: [(modelType: String, read: @Sendable (ConfigReader) throws(FileError) -> DecoderConfig)] = [
     ("gpt2", gpt2), ("llama", llama),
   ]
 
@@ -95,7 +95,7 @@ extension DecoderConfig {
 
   /// The declared type says nothing that the weights do not say themselves, but an unknown one tells of weights that
   /// cannot be read as they stand.
-  private static func checkType(_ reader: ConfigReader) throws(FileError) {
+  static func checkType(_ reader: ConfigReader) throws(FileError) {
     guard let (name, value) = reader.value(["dtype", "torch_dtype"]) else { return }
     let known = ["float32", "float16", "bfloat16", "float64", "float", "half", "auto"]
     guard let string = value.string, known.contains(string.hasPrefix("torch.") ? String(string.dropFirst(6)) : string) else {

@@ -2,12 +2,8 @@ import PEFTKernel
 
 /// The parts of a decoder by name and shape, in forward order: what its file has to hold.
 struct DecoderPlan: Sendable {
-  /// A map: its site, and the tensors it is made of.
-  struct Map: Sendable {
-    var site: Site
-    var weight: String
-    var bias: String?
-  }
+  typealias Map = PlannedMap
+  typealias Tensor = PlannedTensor
 
   struct Norm: Sendable {
     var weight: String
@@ -22,23 +18,6 @@ struct DecoderPlan: Sendable {
     var gate: Map?
     var up: Map
     var down: Map
-  }
-
-  struct Tensor: Sendable {
-    enum Kind: Sendable {
-      /// A weight or a table.
-      case matrix
-      /// A norm's factors.
-      case gains
-      case biases
-    }
-
-    var name: String
-    /// As stored.
-    var shape: [Int]
-    var kind: Kind
-    /// Whether the shape is [inputs, outputs].
-    var isTransposed = false
   }
 
   private(set) var layers: [Layer] = []

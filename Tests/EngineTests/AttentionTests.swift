@@ -68,7 +68,11 @@ import Testing
   }
 
   /// Sequences longer than a block, heads that share keys, ragged rows; with padding, without.
-  @Test(arguments: [false, true]) func manyBlocks(hidden: Bool) {
+  @Test(arguments: [
+    (false, AttentionShape.Sight.past, AttentionShape.Fallback.mean), (true, .past, .mean), (true, .past, .zeros),
+    (false, .whole, .mean), (true, .whole, .mean), (true, .whole, .zeros),
+  ])
+  func manyBlocks(hidden: Bool, sight: AttentionShape.Sight, fallback: AttentionShape.Fallback) {
     let (heads, groups, width) = (4, 2, 10)
     let lengths = [300, 1, 129, 70]
     let count = lengths.reduce(0, +)
@@ -76,9 +80,11 @@ import Testing
     if hidden {
       for t in 0..<12 { visible[t] = 0 }
       for t in 495..<500 { visible[t] = 0 }
+      visible[300] = 0
     }
     let rows = RowLayout(lengths: lengths, visible: hidden ? visible : nil)
-    let shape = AttentionShape(heads: heads, groups: groups, width: width, scale: 0.4)
+    var shape = AttentionShape(heads: heads, groups: groups, width: width, scale: 0.4, sight: sight)
+    shape.fallback = fallback
     var random = Philox(key: 11)
     func drawn(_ columns: Int) -> Tensor { random.uniform([count, columns], in: -1..<1) }
     let (q, k, v) = (drawn(heads * width), drawn(groups * width), drawn(groups * width))
@@ -113,9 +119,11 @@ import Testing
     let plain = result(.float64) { q, k, v, sequence, head in
       let (group, n) = (head * groups / heads, sequence.count)
       let scores = part(q, sequence, head).multiplied(byTransposeOf: part(k, sequence, group), scale: shape.scale)
-      let seen = (0..<n * n).map { $0 % n <= $0 / n && visible[sequence.lowerBound + $0 % n] != 0 }
+      let seen = (0..<n * n).map {
+        (sight == .whole || $0 % n <= $0 / n) && visible[sequence.lowerBound + $0 % n] != 0
+      }
       let even = (0..<n).flatMap { i in
-        [Double](repeating: seen[i * n..<i * n + n].contains(true) ? 0 : 1 / Double(n), count: n)
+        [Double](repeating: fallback == .zeros || seen[i * n..<i * n + n].contains(true) ? 0 : 1 / Double(n), count: n)
       }
       let p = scores.softmax(allowed: seen) + Tensor(even, shape: [n, n], .float64)
       return p.multiplied(by: part(v, sequence, group))

@@ -122,6 +122,13 @@ import Testing
         $0[0], $0[1], $0[2], RowLayout(lengths: [5]), AttentionShape(heads: 2, groups: 2, width: 2, scale: 0.7),
         dropout: (0.3, Philox(key: 4)))
     },
+    Case(name: "attention to the whole", shapes: [[7, 8], [7, 4], [7, 4]]) {
+      Tensor.attention(
+        $0[0], $0[1], $0[2], RowLayout(lengths: [4, 3], visible: [1, 0, 1, 1, 0, 1, 1]),
+        AttentionShape(heads: 4, groups: 2, width: 2, scale: 0.7, sight: .whole))
+    },
+    Case(name: "patches", shapes: [[2, 3, 5, 6]]) { $0[0].patches(height: 2, width: 3) },
+    Case(name: "weighted sums", shapes: [[5, 3]]) { $0[0].weightedSums(over: [0..<2, 1..<5], weights: [0.5, 2, 0, -1, 3]) },
     Case(name: "computed twice", shapes: [[5, 3], [5, 3], [4, 3]]) { inputs in
       let (x, z, w) = (inputs[0], inputs[1], inputs[2])
       let part = { (t: [Tensor]) in [t[0].multiplied(byTransposeOf: w).tanh, (t[0] * t[1]).sum] }
