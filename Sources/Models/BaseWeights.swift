@@ -41,7 +41,8 @@ struct BaseWeights: Sendable {
     }
   }
 
-  /// Draws what `plan` needs: matrices from N(0, initializer_range²), each from a stream of its name; norms 1, biases 0.
+  /// Draws what `plan` needs: matrices from N(0, initializer_range²), each from a stream of its name; norms 1 as they
+  /// count, biases 0.
   ///
   /// Refuses a model that the machine's memory cannot hold.
   init(_ plan: DecoderPlan, _ config: DecoderConfig, seed: UInt64, file: String) throws(FileError) {
@@ -64,7 +65,7 @@ struct BaseWeights: Sendable {
         var random = Philox(key: seed).stream(tensor.name)
         matrices[tensor.name] = FrozenMatrix(
           random.normal(tensor.shape, deviation: config.initializerRange), isTransposed: tensor.isTransposed)
-      case .gains: vectors[tensor.name] = Tensor(repeating: 1, shape: tensor.shape)
+      case .gains: vectors[tensor.name] = Tensor(repeating: 1 - config.gainOffset, shape: tensor.shape)
       case .biases: vectors[tensor.name] = .zeros(tensor.shape)
       }
     }
