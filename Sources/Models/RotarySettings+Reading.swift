@@ -146,7 +146,10 @@ private struct RopeReader {
   }
 
   /// Of this object; null is absent.
-  private func value(_ key: String) -> JSON? { object[key].flatMap { $0.isNull ? nil : $0 } }
+  private func value(_ key: String) -> JSON? {
+    guard let value = object[key], !value.isNull else { return nil }
+    return value
+  }
 
   /// A positive number, or one from `least` on.
   private func number(_ key: String, default fallback: Double? = nil, least: Double? = nil) throws(FileError) -> Double {

@@ -69,17 +69,18 @@ private typealias Rows1<T> = (UnsafeMutablePointer<T>?, UnsafePointer<T>?, Unsaf
       double(&c, wide(x), wide(g), n)
       agree(name, tolerance: 1e-6, fast: a, reference: b, double: c)
     }
-    let gated: [(String, Gate<Float>, Gate<Float>, Gate<Double>)] = [
-      ("swiglu", swiglu_backward_f32, swiglu_backward_ref_f32, swiglu_backward_f64),
-      ("geglu_tanh", geglu_tanh_backward_f32, geglu_tanh_backward_ref_f32, geglu_tanh_backward_f64),
+    // The plain twin loses a digit where 1 + tanh vanishes.
+    let gated: [(String, Gate<Float>, Gate<Float>, Gate<Double>, Double)] = [
+      ("swiglu", swiglu_backward_f32, swiglu_backward_ref_f32, swiglu_backward_f64, 1e-6),
+      ("geglu_tanh", geglu_tanh_backward_f32, geglu_tanh_backward_ref_f32, geglu_tanh_backward_f64, 5e-6),
     ]
-    for (name, fast, reference, double) in gated {
+    for (name, fast, reference, double, tolerance) in gated {
       var (dgA, duA, dgB, duB) = (y, y, y, y), (dgC, duC) = (wide(y), wide(y))
       fast(&dgA, &duA, x, g, y, n)
       reference(&dgB, &duB, x, g, y, n)
       double(&dgC, &duC, wide(x), wide(g), wide(y), n)
-      agree("\(name) dg", tolerance: 1e-6, fast: dgA, reference: dgB, double: dgC)
-      agree("\(name) du", tolerance: 1e-6, fast: duA, reference: duB, double: duC)
+      agree("\(name) dg", tolerance: tolerance, fast: dgA, reference: dgB, double: dgC)
+      agree("\(name) du", tolerance: tolerance, fast: duA, reference: duB, double: duC)
     }
   }
 
