@@ -50,7 +50,8 @@ struct BaseWeights: Sendable {
     }
   }
 
-  /// Draws what `plan` needs: matrices and vectors from N(0, deviation²), each from a stream of its name; norms 1, biases 0.
+  /// Draws what `plan` needs: matrices and vectors from N(0, deviation²), each from a stream of its name; norms 1 as they
+  /// count, biases 0.
   ///
   /// Refuses a model that the machine's memory cannot hold.
   init(_ plan: WeightPlan, seed: UInt64, file: String) throws(FileError) {
@@ -78,7 +79,7 @@ struct BaseWeights: Sendable {
     switch tensor.kind {
     case .matrix: keep(FrozenMatrix(drawn(tensor.view ?? tensor.shape), isTransposed: tensor.isTransposed), tensor)
     case .vector: vectors[tensor.name] = drawn(tensor.shape)
-    case .gains: vectors[tensor.name] = Tensor(repeating: 1, shape: tensor.shape)
+    case .gains(let offset): vectors[tensor.name] = Tensor(repeating: 1 - offset, shape: tensor.shape)
     case .biases: vectors[tensor.name] = .zeros(tensor.shape)
     case .number(let value): vectors[tensor.name] = Tensor(repeating: value, shape: tensor.shape)
     }

@@ -47,6 +47,22 @@ struct ConfigReader {
     return double
   }
 
+  /// An integer, or nil where the field is null: what says none, and is not the same as a field that is absent.
+  func intOrNone(_ name: String, default fallback: Int?) throws(FileError) -> Int? {
+    guard let value = config[name] else { return fallback }
+    return try value.isNull ? nil : int(name, default: 1)
+  }
+
+  /// A positive number, or nil where the field is null.
+  func doubleOrNone(_ name: String, default fallback: Double?) throws(FileError) -> Double? {
+    guard let value = config[name] else { return fallback }
+    if value.isNull { return nil }
+    guard let double = value.double, double > 0, double.isFinite else {
+      throw unfit(name, value, "a positive number, or null, is wanted")
+    }
+    return double
+  }
+
   func bool(_ name: String, default fallback: Bool) throws(FileError) -> Bool {
     guard let (_, value) = value([name]) else { return fallback }
     guard let bool = value.bool else { throw unfit(name, value, "true or false is wanted") }

@@ -69,7 +69,7 @@ public enum ModelLoader {
   }
 
   /// A model that a config.json (or the folder it is in) describes, with weights drawn from `initializer_range`: every
-  /// matrix from a stream of `seed` and its name, norms 1, biases 0.
+  /// matrix from a stream of `seed` and its name, norms that multiply by 1, biases 0.
   public static func fresh(config path: String, seed: UInt64) throws -> any LanguageModel {
     try decoder(ModelDirectory(configurationOf: path), seed: seed)
   }

@@ -12,8 +12,8 @@ struct PlannedTensor: Sendable {
   enum Kind: Sendable {
     /// A weight or a table.
     case matrix
-    /// A norm's factors.
-    case gains
+    /// A norm's factors as they are stored, beside what is added to them.
+    case gains(offset: Double = 0)
     case biases
     /// A learned vector that stands for an input.
     case vector

@@ -14,11 +14,17 @@ import Testing
 struct Fixture: CustomTestStringConvertible, Sendable {
   let family: String
 
-  static let all = ["llama", "gpt2"].map { Fixture(family: $0) }
+  static let all = ["llama", "gpt2", "mistral", "qwen2", "qwen3", "gemma2"].map { Fixture(family: $0) }
   static let llama = all[0]
   static let gpt2 = all[1]
+  static let qwen2 = all[3]
+  static let qwen3 = all[4]
+  static let gemma2 = all[5]
 
   var testDescription: String { family }
+  var isHeadTied: Bool { ["gpt2", "qwen2", "gemma2"].contains(family) }
+  /// What bare checkpoints leave out of their names.
+  var prefix: String { family == "gpt2" ? "transformer." : "model." }
 
   var path: String {
     let folder = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
@@ -40,8 +46,10 @@ struct Reference {
   let sequences: Int
   let length: Int
 
-  init(_ fixture: Fixture) throws {
-    let file = try SafetensorsFile("\(fixture.path)/reference.safetensors")
+  init(_ fixture: Fixture) throws { try self.init(path: "\(fixture.path)/reference.safetensors") }
+
+  init(path: String) throws {
+    let file = try SafetensorsFile(path)
     ids = try file.ints(of: "input_ids").map { Int32($0) }
     mask = try file.ints(of: "attention_mask").map { UInt8($0) }
     logits = try file.floats(of: "logits")

@@ -82,7 +82,7 @@ enum EncoderFamily: String, Sendable, CaseIterable {
   /// The model in a directory, or a fresh one of its config where there is a seed.
   func model(_ directory: ModelDirectory, _ choice: HeadChoice, freshFrom seed: UInt64?) throws(FileError) -> any Model {
     let reader = ConfigReader(directory)
-    try DecoderConfig.checkType(reader)
+    _ = try DecoderConfig.type(reader)
     let config: EncoderConfig
     switch self {
     case .bert: config = try .bert(reader)

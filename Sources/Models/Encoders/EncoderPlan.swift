@@ -160,7 +160,7 @@ struct EncoderPlan: Sendable {
   private mutating func norm(_ name: String, _ config: EncoderConfig, others: [String] = []) -> Norm {
     let path = names.prefix + name
     let norm = Norm(weight: path + ".weight", bias: path + ".bias")
-    add(PlannedTensor(name: norm.weight, shape: [config.hiddenSize], kind: .gains))
+    add(PlannedTensor(name: norm.weight, shape: [config.hiddenSize], kind: .gains()))
     add(PlannedTensor(name: norm.bias, shape: [config.hiddenSize], kind: .biases))
     for other in prefixed(others) {
       spellings[other + ".weight"] = norm.weight
