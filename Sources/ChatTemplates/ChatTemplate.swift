@@ -49,12 +49,13 @@ public struct ChatTemplate: Sendable {
     case .jinja:
       let messages = Self.values(of: conversation)
       let whole = try render(messages[...], conversation.tools, false)
+      try Self.refuseLost(conversation, in: whole)
       let indices = conversation.answers
       if whole.hasMarks { return try Self.marked(whole, indices) }
       var answers: [MarkedText.Answer] = []
       for index in indices {
         let before = try render(messages[..<index], conversation.tools, true).text
-        answers.append(try Self.answer(index, in: whole, before: before, isLast: index == messages.count - 1))
+        answers.append(try Self.answer(index, in: whole, before: before))
       }
       return MarkedText(text: whole.text, answers: answers)
     }
@@ -114,6 +115,18 @@ extension ChatTemplate {
     return result
   }
 
+  /// Refuses messages that a template passes over in silence. System messages may stand in another's text, and so may the
+  /// first of a user.
+  private static func refuseLost(_ conversation: Conversation, in whole: Rendering) throws(TemplateError) {
+    for index in conversation.messages.indices where whole.messages[index] == nil {
+      let role = conversation.role(of: index) ?? ""
+      guard !["system", "developer", "user", assistant].contains(role) else { continue }
+      throw TemplateError(.conversation, "the template leaves messages[\(index)] out, of the role \"\(role)\"")
+    }
+  }
+
+  private static let assistant = Conversation.assistant
+
   private static func marked(_ whole: Rendering, _ indices: [Int]) throws(TemplateError) -> MarkedText {
     guard whole.generations.count == indices.count else {
       throw TemplateError(
@@ -124,12 +137,13 @@ extension ChatTemplate {
   }
 
   private static func answer(
-    _ index: Int, in whole: Rendering, before: String, isLast: Bool
+    _ index: Int, in whole: Rendering, before: String
   ) throws(TemplateError) -> MarkedText.Answer {
     guard let spans = whole.messages[index], spans.count == 1 else {
       throw TemplateError(
         .template, "the text of messages[\(index)] does not stand in one place, so it is not known what the assistant says")
     }
+    let isLast = whole.messages.keys.max() == index
     let end = isLast ? whole.text.utf8.count : spans[0].upperBound
     let start = before.utf8.count
     guard whole.text.utf8.starts(with: before.utf8), (spans[0].lowerBound...end).contains(start) else {

@@ -20,7 +20,9 @@ extension Interpreter {
   func item(_ key: Value, of object: Value, _ line: Int) throws(TemplateError) -> Value {
     switch (object, key) {
     case (.undefined(let missing), _): throw TemplateError(.conversation, line: line, "'\(missing)' is undefined, and has no items")
-    case (.mapping(let mapping), .string(let name)): return try mapping[name] ?? attribute(name, of: object, line)
+    case (.mapping(let mapping), .string(let name)):
+      if let value = mapping[name] { return value }
+      return try attribute(name, of: object, line)
     case (_, .string(let name)): return try attribute(name, of: object, line)
     case (.sequence(let sequence), _):
       guard sequence.kind != .generator, let index = key.integer else { return .undefined("an item") }

@@ -20,7 +20,9 @@ enum Methods {
     case .mapping(let mapping): return try call(name, on: mapping, arguments, line: line)
     case .undefined(let missing):
       throw TemplateError(.conversation, line: line, "'\(missing)' is undefined, and has no `\(name)`")
-    default: throw TemplateError(.template, line: line, "`\(name)` of \(receiver.typeName) is not supported")
+    case .sequence where ofLists.contains(name):
+      throw TemplateError(.template, line: line, "`\(name)` of a list is not supported")
+    default: throw TemplateError(.conversation, line: line, "\(receiver.typeName) has no `\(name)`")
     }
   }
 

@@ -10,7 +10,6 @@ struct Expression: Sendable {
     case sign(Sign, Expression)
     /// From left to right, operations of one rank.
     case arithmetic(Expression, [(operation: Arithmetic, operand: Expression)])
-    case power(Expression, Expression)
     case concatenation([Expression])
     case comparison(Expression, [(operation: Comparison, operand: Expression)])
     case and([Expression])
