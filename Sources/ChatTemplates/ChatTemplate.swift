@@ -148,7 +148,8 @@ extension ChatTemplate {
     let start = before.utf8.count
     guard whole.text.utf8.starts(with: before.utf8), (spans[0].lowerBound...end).contains(start) else {
       throw TemplateError(
-        .template, "what stands before messages[\(index)] is not what the model would be asked with, so it is not known where the "
+        .template,
+        "what stands before messages[\(index)] is not what the model would be asked with, so it is not known where the "
           + "assistant begins")
     }
     return .init(message: index, bytes: start..<end)

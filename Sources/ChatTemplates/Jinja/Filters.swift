@@ -132,7 +132,9 @@ extension Filters {
     switch name {
     case "trim":
       let set = try given.take(0, "chars", line: line)
-      return .string(Strings.stripped(try text(value, name, line), of: try set.map { (set) throws(TemplateError) in try text(set, name, line) }))
+      return .string(
+        Strings.stripped(
+          try text(value, name, line), of: try set.map { (set) throws(TemplateError) in try text(set, name, line) }))
     case "upper": return .string(try text(value, name, line).uppercased())
     case "lower": return .string(try text(value, name, line).lowercased())
     case "capitalize": return .string(Strings.capitalized(try text(value, name, line)))
@@ -144,7 +146,8 @@ extension Filters {
       }
       let count = try given.take(2, "count", line: line)?.integer ?? -1
       return .string(
-        try Strings.replacing(try text(value, name, line), try text(old, name, line), try text(new, name, line), count, line: line))
+        try Strings.replacing(
+          try text(value, name, line), try text(old, name, line), try text(new, name, line), count, line: line))
     case "indent": return .string(try indented(try text(value, name, line), &given, line))
     case "join":
       let separator = try given.take(0, "d", line: line).map { (it) throws(TemplateError) in try text(it, name, line) } ?? ""

@@ -19,7 +19,8 @@ extension Interpreter {
   /// `object[key]`: a key comes before what Python calls an attribute.
   func item(_ key: Value, of object: Value, _ line: Int) throws(TemplateError) -> Value {
     switch (object, key) {
-    case (.undefined(let missing), _): throw TemplateError(.conversation, line: line, "'\(missing)' is undefined, and has no items")
+    case (.undefined(let missing), _):
+      throw TemplateError(.conversation, line: line, "'\(missing)' is undefined, and has no items")
     case (.mapping(let mapping), .string(let name)):
       if let value = mapping[name] { return value }
       return try attribute(name, of: object, line)

@@ -1,7 +1,7 @@
 /// Runs a template once. A stranger wrote the template and another the conversation: steps, memory and depth have limits.
 struct Interpreter {
   /// Evaluated expressions, and text and items handled, 64 bytes or 16 items for one. Honest templates take some dozens a message.
-  static let maximumWork = 20_000_000
+  static let maximumWork = 2_000_000
   static let maximumDepth = 160
   static let maximumText = 1 << 26
 
@@ -174,6 +174,7 @@ struct Interpreter {
     if let condition = loop.condition {
       var kept: [Value] = []
       for item in items {
+        try charge(1, line: loop.line)
         scopes.append([:])
         try assign(loop.target, item, line: loop.line)
         if try evaluate(condition).isTrue { kept.append(item) }
@@ -188,6 +189,7 @@ struct Interpreter {
       return
     }
     for (index, item) in items.enumerated() {
+      try charge(1, line: loop.line)
       let place = Self.place(index, items)
       scopes.append(["loop": place])
       try assign(loop.target, item, line: loop.line)

@@ -186,7 +186,8 @@ struct Lexer {
     case ")", "]", "}":
       guard open.popLast() == next else { throw TemplateError(.template, line: line, "unexpected `\(next)`") }
     case "+", "-", "/", "*", "%", "~", ">", "<", "=", ".", ":", "|", ",", ";": break
-    default: throw TemplateError(.template, line: line, "unexpected character U+\(String(next.value, radix: 16, uppercase: true))")
+    default:
+      throw TemplateError(.template, line: line, "unexpected character U+\(String(next.value, radix: 16, uppercase: true))")
     }
     at += 1
     add(.symbol(String(next)))
