@@ -42,7 +42,8 @@ import Testing
 
   /// What shows only with a conversation.
   @Test(arguments: [
-    ("{{ strftime_now('%Y') }}", "line 1 of the template: the function `strftime_now` is not supported"),
+    ("{{ strftime_now('%Y') }}", "line 1 of the template: `strftime_now` is not supported: a text that is learned must not depend on the day it is made"),
+    ("{{ lipsum() }}", "line 1 of the template: the function `lipsum` is not supported"),
     ("{{ messages.append(1) }}", "line 1 of the template: `append` of a list is not supported"),
     ("{{ messages[0].update({}) }}", "line 1 of the template: `update` of a mapping is not supported"),
     ("{{ '%s' % 1 }}", "line 1 of the template: formatting with % is not supported"),

@@ -209,7 +209,7 @@ import Testing
     #expect(
       try scratch.errors(Self.minimal.replacing("train.jsonl }", with: "parts, split: { valid: 0.5 } }"))
         == [
-          "run.yaml:3:38: `data.split.valid` cuts off what is there already: the folder holds validation.json; leave one out"
+          "run.yaml:3:39: `data.split.valid` cuts off what is there already: the folder holds validation.json; leave one out"
         ])
     try scratch.put("parts/valid.jsonl", "")
     #expect(
@@ -227,34 +227,34 @@ import Testing
     }
     #expect(
       try errors("split: { valid: 0.6, test: 0.4 }")
-        == ["run.yaml:3:37: `data.split` leaves nothing to learn from: give `valid`, `test` or both, together less than 1"])
+        == ["run.yaml:3:36: `data.split` leaves nothing to learn from: give `valid`, `test` or both, together less than 1"])
     #expect(
       try errors("split: { seed: 3 }")
-        == ["run.yaml:3:37: `data.split` cuts nothing off: give `valid`, `test` or both, together less than 1"])
+        == ["run.yaml:3:36: `data.split` cuts nothing off: give `valid`, `test` or both, together less than 1"])
     #expect(
       try errors("valid: valid.jsonl, split: { valid: 0.5 }")
-        == ["run.yaml:3:66: `data.split.valid` cuts off what is there already: `data.valid` is given; leave one out"])
+        == ["run.yaml:3:65: `data.split.valid` cuts off what is there already: `data.valid` is given; leave one out"])
     #expect(
       try errors("shuffle: false, group_by_length: true")
         == ["run.yaml:3:62: `data.group_by_length` sorts anew what `data.shuffle: false` leaves in order; give one"])
     #expect(
       try errors("chat_template: { user: {} }")
-        == ["run.yaml:3:45: `data.chat_template.assistant` is missing: an assistant turn; `after` is learned with its content"])
+        == ["run.yaml:3:44: `data.chat_template.assistant` is missing: an assistant turn; `after` is learned with its content"])
     #expect(
       try errors("chat_template: { user: {}, assistant: {}, default_system: x }")
-        == ["run.yaml:3:45: `data.chat_template.default_system` needs `system`, the turn it stands in"])
+        == ["run.yaml:3:44: `data.chat_template.default_system` needs `system`, the turn it stands in"])
     #expect(
       try errors("chat_template: { user: {}, assistant: {} }, chat_template_kwargs: { a: 1 }")
         == [
-          "run.yaml:3:97: `data.chat_template_kwargs` is for the model's own template, and `data.chat_template` takes its place"
+          "run.yaml:3:95: `data.chat_template_kwargs` is for the model's own template, and `data.chat_template` takes its place"
         ])
     #expect(
       try errors("chat_template_kwargs: { a: [1] }")
-        == ["run.yaml:3:57: `data.chat_template_kwargs.a` is a list of 1 item, but must be a text, a number or a truth value"])
+        == ["run.yaml:3:56: `data.chat_template_kwargs.a` is a list of 1 item, but must be a text, a number or a truth value"])
     #expect(
       try errors("assistant_only_loss: true")
         == [
-          "run.yaml:3:30: unknown key `assistant_only_loss` in `data`; did you mean `loss_on` (TRL calls it `assistant_only_loss`)?"
+          "run.yaml:3:29: unknown key `assistant_only_loss` in `data`; did you mean `loss_on` (TRL calls it `assistant_only_loss`)?"
         ])
   }
 

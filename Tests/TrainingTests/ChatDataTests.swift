@@ -126,7 +126,7 @@ import Tokenization
     return (0..<count).map { index in
       let length = 3 + random.integer(below: 40)
       let ids = (0..<length).map { _ in Int32(1 + random.integer(below: 2000)) }
-      return Example(ids: ids, learned: [1..<2, length / 2..<length])
+      return Example(ids: ids, learned: [1..<2, max(2, length / 2)..<length])
     }
   }
 

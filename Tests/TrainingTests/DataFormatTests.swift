@@ -56,7 +56,10 @@ import Testing
     let row = try read(
       #"{"messages": [{"role": "user", "content": [{"type": "text", "text": "a "}, {"type": "text", "text": "b"}]}, {"role": "assistant", "content": "c", "weight": 0}, {"role": "assistant", "content": null, "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}]}"#
     )
-    guard case .conversation(let talk, _) = row[0].content else { return Issue.record("no conversation") }
+    guard case .conversation(let talk, _) = row[0].content else {
+      Issue.record("no conversation")
+      return
+    }
     #expect(talk.messages[0]["content"] == "a b")
     #expect(talk.messages[1]["weight"] == 0)
     #expect(talk.messages[2]["content"] == .null)
@@ -83,7 +86,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("[{\"text\": \"a\"} {\"text\": \"b\"}]", "data.json:1: not JSON: unexpected text after the document (column 16)"),
+    ("[{\"text\": \"a\"} {\"text\": \"b\"}]", "data.json:1: not JSON: unexpected text after the document (column 15)"),
     ("[{\"text\": \"a\"},]", "data.json:1: is not JSON (a row is missing); give one JSON array of rows, or one row a line"),
     (
       "[\n{\"text\": \"a\"}", "data.json:2: is not JSON (the array is not closed); give one JSON array of rows, or one row a line"

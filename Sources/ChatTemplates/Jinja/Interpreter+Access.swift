@@ -104,6 +104,9 @@ extension Interpreter {
       let value = try Functions.call(name, given, line: line)
       if case .sequence(let sequence) = value { try charge(sequence.items.count / 16 + 1, line: line) }
       return value
+    case .undefined("strftime_now"):
+      throw TemplateError(
+        .template, line: line, "`strftime_now` is not supported: a text that is learned must not depend on the day it is made")
     case .undefined(let name): throw TemplateError(.template, line: line, "the function `\(name)` is not supported")
     default: throw TemplateError(.conversation, line: line, "\(function.typeName) cannot be called")
     }

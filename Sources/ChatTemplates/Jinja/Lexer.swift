@@ -111,10 +111,11 @@ struct Lexer {
   private mutating func add(_ kind: Token.Kind) { tokens.append(Token(kind: kind, line: line)) }
 
   private mutating func comment() throws(TemplateError) {
-    let start = line
+    let (start, first) = (line, at)
     while at < source.count {
       if source[at] == "#", scalar(at + 1) == "}" {
-        let sign = source[at - 1]
+        // The sign of the comment's beginning is none of its end's.
+        let sign = at > first ? source[at - 1] : nil
         at += 2
         skipBehind(sign, trims: true)
         return
