@@ -114,7 +114,6 @@ public enum FieldNames {
     FieldName("max_length", "data.max_seq_len", "TRL"),
     FieldName("sample_packing", "data.packing", "axolotl"),
     FieldName("neat_packing", "data.packing", "LLaMA-Factory"),
-    FieldName("length_column_name", "data.group_by_length", "TRL"),
     FieldName("disable_shuffling", "data.shuffle", "LLaMA-Factory"),
   ]
 

@@ -62,7 +62,8 @@ extension RunReader {
       entries.reader.log.add("`data.split` \(sum): give `valid`, `test` or both, together less than 1", at: node.mark)
     }
     if let node = given("data.group_by_length"), bool("data.group_by_length"), !bool("data.shuffle") {
-      entries.reader.log.add("`data.group_by_length` sorts anew what `data.shuffle: false` leaves in order; give one", at: node.mark)
+      entries.reader.log.add(
+        "`data.group_by_length` sorts anew what `data.shuffle: false` leaves in order; give one", at: node.mark)
     }
     if let template = given("data.chat_template") {
       if isGiven("data.chat_template.default_system"), !isGiven("data.chat_template.system") {

@@ -62,7 +62,8 @@ public enum RunSchema {
     KeySpec("shuffle", .value(.boolean), default: .bool(true), "draw a new order in every epoch"),
     KeySpec(
       "group_by_length", .value(.boolean), default: .bool(false),
-      "put sequences of similar length into a batch: of each \(RunFile.DataSettings.groupedSteps) steps of the drawn order, sorted"),
+      "put sequences of similar length into a batch: of each \(RunFile.DataSettings.groupedSteps) steps of the drawn order, sorted"
+    ),
   ]
 
   private static let split: [KeySpec] = [

@@ -56,7 +56,8 @@ import Testing
     }
     #expect(compared > 400)
     // One of these is written for the tests and says nothing to go on with; the others differ by where thinking is left out.
-    #expect(Set(refused.keys).isSubset(of: ["macros", "qwen3", "mistral-v3", "llama3.1", "llama3", "qwen2", "qwen2.5", "smollm2"]))
+    #expect(
+      Set(refused.keys).isSubset(of: ["macros", "qwen3", "mistral-v3", "llama3.1", "llama3", "qwen2", "qwen2.5", "smollm2"]))
   }
 
   /// A template that drops what was thought in earlier turns rewrites what it has said before: prefixes do not explain its text,

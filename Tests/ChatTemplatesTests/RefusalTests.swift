@@ -42,7 +42,11 @@ import Testing
 
   /// What shows only with a conversation.
   @Test(arguments: [
-    ("{{ strftime_now('%Y') }}", "line 1 of the template: `strftime_now` is not supported: a text that is learned must not depend on the day it is made"),
+    (
+      "{{ strftime_now('%Y') }}",
+      "line 1 of the template: it asks for the date by `strftime_now`, but what is learned must not depend on the day: give a text as "
+        + "the variable `strftime_now`"
+    ),
     ("{{ lipsum() }}", "line 1 of the template: the function `lipsum` is not supported"),
     ("{{ messages.append(1) }}", "line 1 of the template: `append` of a list is not supported"),
     ("{{ messages[0].update({}) }}", "line 1 of the template: `update` of a mapping is not supported"),
@@ -66,6 +70,8 @@ import Testing
   @Test func hasNoClock() throws {
     let template = try ChatTemplate(jinja: "{{ strftime_now('%Y') if strftime_now is defined else 'a date' }}")
     #expect(try template.text(of: Conversation([])) == "a date")
+    let stopped = try ChatTemplate(jinja: "{{ strftime_now('%Y') }}", variables: [.init("strftime_now", "2025")])
+    #expect(try stopped.text(of: Conversation([])) == "2025")
   }
 
   /// Templates and conversations are strangers': none takes the program down, and none runs for long.
@@ -112,7 +118,9 @@ import Testing
     #expect(try ChatTemplate(file: nil, config: ["chat_template": nil]) == nil)
     #expect(try ChatTemplate(file: nil, config: nil) == nil)
     #expect(throws: TemplateError.self) { try ChatTemplate(file: nil, config: ["chat_template": 3]) }
-    #expect(throws: TemplateError.self) { try ChatTemplate(file: nil, config: ["chat_template": [["name": "rag", "template": ""]]]) }
+    #expect(throws: TemplateError.self) {
+      try ChatTemplate(file: nil, config: ["chat_template": [["name": "rag", "template": ""]]])
+    }
   }
 }
 

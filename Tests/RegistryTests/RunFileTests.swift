@@ -250,7 +250,7 @@ import Testing
         ])
     #expect(
       try errors("chat_template_kwargs: { a: [1] }")
-        == ["run.yaml:3:56: `data.chat_template_kwargs.a` is a list of 1 item, but must be a text, a number or a truth value"])
+        == ["run.yaml:3:56: `data.chat_template_kwargs.a` is a list, but must be a text, a number or a truth value"])
     #expect(
       try errors("assistant_only_loss: true")
         == [

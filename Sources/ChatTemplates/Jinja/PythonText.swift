@@ -179,7 +179,9 @@ struct PythonJSON {
           out.append(scalar)
           continue
         }
-        for unit in String(scalar).utf16 { out.append(contentsOf: "\\u\(PythonText.hexadecimal(UInt32(unit), 4))".unicodeScalars) }
+        for unit in String(scalar).utf16 {
+          out.append(contentsOf: "\\u\(PythonText.hexadecimal(UInt32(unit), 4))".unicodeScalars)
+        }
       }
     }
     out.append("\"")

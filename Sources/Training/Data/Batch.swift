@@ -72,7 +72,9 @@ public struct BatchPlan: Sendable {
   var digest: String {
     var hash = SHA256()
     for example in examples {
-      let parts = example.learned.map { $0.upperBound == example.ids.count ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+      let parts = example.learned.map {
+        $0.upperBound == example.ids.count ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
+      }
       hash.update("\(example.ids.count) \(parts.joined(separator: " "))\n")
       example.ids.withUnsafeBytes { hash.update($0) }
     }
