@@ -16,7 +16,7 @@ extension Tensor {
     var loss = 0.0
     // A product with few rows would spend its time on bringing the head's weight into its own order; all rows at once would not
     // fit a machine's memory.
-    let most = min(512, max(64, (128 << 20) / (vocabulary * scalar.byteCount)))
+    let most = min(512, max(64, (256 << 20) / (vocabulary * scalar.byteCount)))
     let parts = max(1, (chosen.count + most - 1) / most)
     let height = max(1, (chosen.count + parts - 1) / parts)
     var start = 0
