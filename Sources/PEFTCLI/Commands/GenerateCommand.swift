@@ -18,6 +18,9 @@ struct GenerateCommand: Subcommand {
   @Flag(help: "Close the prompt with a new line, as `prompt` rows of training data are.")
   var ask = false
 
+  @Flag(help: "Give the prompt as the user's turn, by the model's own chat template.")
+  var chat = false
+
   @Option(name: [.customShort("n"), .long], help: "Tokens to add at most.")
   var maxNewTokens = 128
 
@@ -36,6 +39,7 @@ struct GenerateCommand: Subcommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    if ask, chat { throw ValidationError("--ask and --chat exclude one another") }
     if maxNewTokens < 0 { throw ValidationError("--max-new-tokens must not be negative") }
     if !(temperature >= 0 && temperature.isFinite) { throw ValidationError("--temperature must be a number of at least 0") }
     if !(topP > 0 && topP <= 1) { throw ValidationError("--top-p must be in (0, 1]") }
@@ -44,7 +48,7 @@ struct GenerateCommand: Subcommand {
   func run(_ call: Invocation) async throws -> ExitStatus {
     let attached = try model.open(call)
     let tokenizer = try RunSession.tokenizer(of: attached.model)
-    let ids = tokenizer.encode(ask ? prompt + "\n" : prompt).map { Int32($0) }
+    let ids = try opening(attached.model).ids(of: prompt, tokenizer)
     let generator = try TokenGenerator(
       attached.model, prompt: ids, maximumTokens: maxNewTokens,
       sampling: Sampling(temperature: temperature, topP: topP, seed: seed), stopIDs: attached.model.endOfTextIDs,
@@ -71,5 +75,15 @@ struct GenerateCommand: Subcommand {
     }
     call.log.debug("\(made.count) tokens in \(Format.duration(seconds))")
     return .ok
+  }
+
+  private func opening(_ model: any LanguageModel) throws -> PromptOpening {
+    guard chat else { return ask ? .ask : .plain }
+    guard let template = try RunSession.chatTemplate(of: model) else {
+      throw FileError(
+        .missing, model.directory.path, "has no chat template",
+        remedy: "give the prompt as the model is to read it, without --chat")
+    }
+    return .chat(template)
   }
 }

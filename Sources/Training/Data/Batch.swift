@@ -1,26 +1,6 @@
 import Engine
 import Files
 
-/// One tokenised example.
-public struct Example: Sendable, Hashable {
-  public var ids: [Int32]
-  /// Ids from this index on are learned; the ones before are context.
-  public var learnedFrom: Int
-
-  public init(ids: [Int32], learnedFrom: Int = 0) {
-    self.ids = ids
-    self.learnedFrom = learnedFrom
-  }
-
-  /// What row t predicts: the next id where that is to be learned, else −100.
-  public var labels: [Int32] {
-    ids.indices.map { t in t + 1 < ids.count && t + 1 >= learnedFrom ? ids[t + 1] : -100 }
-  }
-
-  /// Labels that count.
-  public var labelCount: Int { max(0, ids.count - max(1, learnedFrom)) }
-}
-
 /// Examples laid end to end, as a model reads them: attention stays within each, so nothing is padded.
 public struct Batch: Sendable {
   public var ids: [Int32]
@@ -46,13 +26,17 @@ public struct BatchPlan: Sendable {
   public let batchSize: Int
   public let accumulation: Int
   public let shuffles: Bool
+  /// Steps whose rows are sorted by length together; nil for none.
+  public let groupedSteps: Int?
   public let seed: UInt64
 
-  /// `packedLength` joins examples, in order, into rows of at most that many tokens.
+  /// `packedLength` joins examples, in order, into rows of at most that many tokens: what is joined is laid end to end like
+  /// everything in a batch, so each example's attention and positions stay its own.
   public init(
     _ examples: [Example], batchSize: Int, accumulation: Int = 1, packedLength: Int? = nil, shuffles: Bool = true,
-    seed: UInt64 = 0
+    groupedSteps: Int? = nil, seed: UInt64 = 0
   ) {
+    self.groupedSteps = groupedSteps
     self.examples = examples
     self.batchSize = batchSize
     self.accumulation = accumulation
@@ -88,7 +72,10 @@ public struct BatchPlan: Sendable {
   var digest: String {
     var hash = SHA256()
     for example in examples {
-      hash.update("\(example.ids.count) \(example.learnedFrom)\n")
+      let parts = example.learned.map {
+        $0.upperBound == example.ids.count ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
+      }
+      hash.update("\(example.ids.count) \(parts.joined(separator: " "))\n")
       example.ids.withUnsafeBytes { hash.update($0) }
     }
     return hash.hex
@@ -123,7 +110,29 @@ public struct BatchPlan: Sendable {
       var random = Philox(key: seed).stream("order").stream(UInt64(epoch))
       order.shuffle(using: &random)
     }
-    return order
+    return groupedSteps.map { grouped(order, epoch, steps: $0) } ?? order
+  }
+
+  /// The order with rows of similar length side by side: so many steps' rows at a time are sorted, longest first, and
+  /// the batches they make are drawn into an order of their own. The epoch's last rows, which fill no batch, stay last.
+  private func grouped(_ order: [Int], _ epoch: Int, steps: Int) -> [Int] {
+    let lengths = groups.map { $0.reduce(0) { $0 + examples[$1].ids.count } }
+    let pool = batchSize * accumulation * steps
+    var batches: [[Int]] = []
+    var rest: [Int] = []
+    for start in stride(from: 0, to: order.count, by: pool) {
+      let part = order[start..<min(order.count, start + pool)].enumerated().sorted {
+        (lengths[$1.element], $0.offset) < (lengths[$0.element], $1.offset)
+      }.map(\.element)
+      let whole = part.count - part.count % batchSize
+      for first in stride(from: 0, to: whole, by: batchSize) { batches.append(Array(part[first..<first + batchSize])) }
+      rest += part[whole...]
+    }
+    if shuffles {
+      var random = Philox(key: seed).stream("lengths").stream(UInt64(epoch))
+      batches.shuffle(using: &random)
+    }
+    return batches.flatMap { $0 } + rest
   }
 
   /// Where the micro-batches of an epoch's step stand in its order.
