@@ -109,9 +109,9 @@ extension LanguageModel {
       remedy: "use the model's own tokenizer")
   }
 
-  /// The ids that end a text, as config.json names them.
+  /// The ids that end a text, as generation_config.json names them, or else config.json.
   public var endOfTextIDs: Set<Int32> {
-    guard let value = directory.config["eos_token_id"] else { return [] }
+    guard let value = directory.generationConfig?["eos_token_id"] ?? directory.config["eos_token_id"] else { return [] }
     return Set((value.array ?? [value]).compactMap { $0.int.flatMap { Int32(exactly: $0) } })
   }
 }
