@@ -88,7 +88,8 @@ public struct TokenIterator: IteratorProtocol {
   /// Tokens the next pass is over, and all so far.
   private var pending: [Int32]
   private var length: Int
-  private var isDone = false
+  /// Whether a stop id was met.
+  public private(set) var hasStopped = false
   /// What a repetition penalty looks at: everything so far.
   private var text: [Int32]
 
@@ -112,7 +113,7 @@ public struct TokenIterator: IteratorProtocol {
   }
 
   public mutating func next() -> Int32? {
-    guard !isDone, length < limit else { return nil }
+    guard !hasStopped, length < limit else { return nil }
     let pass = Pass(now: Moment(), rows: RowLayout(lengths: [pending.count]), sites: sites)
     let run = ModelRun(pass: pass, attachment: generator.attachment, trained: generator.trained, cache: cache)
     let hidden = generator.model.hidden(pending, run)
@@ -122,7 +123,7 @@ public struct TokenIterator: IteratorProtocol {
     memory?.ids += pending
     text.append(id)
     if cache == nil { pending.append(id) } else { pending = [id] }
-    isDone = generator.stopIDs.contains(id)
-    return isDone ? nil : id
+    hasStopped = generator.stopIDs.contains(id)
+    return hasStopped ? nil : id
   }
 }
