@@ -54,9 +54,12 @@ extension LanguageModel {
 }
 
 extension LanguageModel {
-  /// The ids that end a text, as config.json names them.
+  /// The ids that end a text, as generation_config.json names them, or else config.json.
   public var endOfTextIDs: Set<Int32> {
-    guard let value = directory.config["eos_token_id"] else { return [] }
-    return Set((value.array ?? [value]).compactMap { $0.int.flatMap { Int32(exactly: $0) } })
+    for config in [directory.generationConfig, directory.config] {
+      guard let value = config?["eos_token_id"], !value.isNull else { continue }
+      return Set((value.array ?? [value]).compactMap { $0.int.flatMap { Int32(exactly: $0) } })
+    }
+    return []
   }
 }

@@ -8,15 +8,19 @@ import Registry
 extension RunSession {
   /// A model's own chat template, nil where it has none.
   ///
-  /// - Parameter arguments: variables for it, such as `enable_thinking`.
-  public static func chatTemplate(of model: any LanguageModel, arguments: [JSON.Member] = []) throws(FileError) -> ChatTemplate? {
+  /// - Parameters:
+  ///   - given: a file with another template, in place of the model's own.
+  ///   - arguments: variables for it, such as `enable_thinking`.
+  public static func chatTemplate(
+    of model: any LanguageModel, given: String? = nil, arguments: [JSON.Member] = []
+  ) throws(FileError) -> ChatTemplate? {
     let folder = model.directory.path
     func read(_ name: String) throws(FileError) -> JSON? {
       let path = Folder.join(folder, name)
       return Folder.isFile(path) ? try TextFile.readJSON(path, maximumBytes: 1 << 26) : nil
     }
-    let own = Folder.join(folder, "chat_template.jinja")
-    let file = Folder.isFile(own) ? try TextFile.read(own, maximumBytes: 1 << 20) : nil
+    let own = given ?? Folder.join(folder, "chat_template.jinja")
+    let file = given != nil || Folder.isFile(own) ? try TextFile.read(own, maximumBytes: 1 << 20) : nil
     let config = try read("tokenizer_config.json")
     let tokens = try read("special_tokens_map.json")
     do throws(TemplateError) {
@@ -24,7 +28,7 @@ extension RunSession {
     } catch {
       throw FileError(
         .badData, file == nil ? Folder.join(folder, "tokenizer_config.json") : own, "the chat template cannot be used",
-        cause: error.description, remedy: "say in data.chat_template what stands before and after a turn of each role")
+        cause: error.description, remedy: given != nil ? nil : "say in data.chat_template what stands before and after a turn of each role")
     }
   }
 
