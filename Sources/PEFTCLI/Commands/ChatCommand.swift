@@ -3,6 +3,7 @@ import ChatTemplates
 import Files
 import JSON
 import Models
+import PEFTKernel
 import Synchronization
 import Tokenization
 import Training
@@ -138,11 +139,11 @@ final class Dialogue {
       // While an answer is made, the first signal ends it; between answers signals are the system's.
       let signals = StopSignals()
       defer { signals.end() }
-      let flag = Flag()
-      signals.handle { flag.raise() }
+      let interruption = Interruption()
+      signals.handle { interruption.raise() }
       answer = try session.answer(to: text) { piece in
         if !json { console.write(piece) }
-        return !flag.isRaised && !console.isClosed
+        return !interruption.isRaised && !console.isClosed
       }
     }
     guard json else {
@@ -159,7 +160,7 @@ final class Dialogue {
 }
 
 /// Raised by a signal, seen between two tokens.
-private final class Flag: Sendable {
+private final class Interruption: Sendable {
   private let value = Atomic(false)
 
   var isRaised: Bool { value.load(ordering: .relaxed) }
