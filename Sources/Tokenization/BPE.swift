@@ -22,7 +22,8 @@ struct BPE: Model {
   }
 
   func encode(_ word: ArraySlice<UInt8>, into ids: inout [Int]) {
-    if ignoresMerges, let id = vocabulary.id(of: Array(word)) {
+    let word = Array(word)
+    if ignoresMerges, let id = vocabulary.id(of: word) {
       ids.append(Int(id))
       return
     }
@@ -32,17 +33,17 @@ struct BPE: Model {
   }
 
   /// The ids of the word's characters; one outside the vocabulary is its bytes, the unknown token, or nothing.
-  private func symbols(of word: ArraySlice<UInt8>) -> [UInt32] {
+  private func symbols(of word: [UInt8]) -> [UInt32] {
     var symbols: [UInt32] = []
     symbols.reserveCapacity(word.count)
     // Held back until what follows is known, as the library does: bytes overtake it.
     var pendingUnknown: UInt32?
-    var at = word.startIndex
-    while at < word.endIndex {
-      let (isFirst, start) = (at == word.startIndex, at)
+    var at = 0
+    while at < word.count {
+      let (isFirst, start) = (at == 0, at)
       let scalar = word.scalar(at: at)
       at = scalar.end
-      let isLast = at == word.endIndex
+      let isLast = at == word.count
       if let id = characters.id(of: scalar.value, isFirst: isFirst, isLast: isLast) {
         if let unknown = pendingUnknown { symbols.append(unknown) }
         pendingUnknown = nil
@@ -60,29 +61,30 @@ struct BPE: Model {
 
   func lengths(of ids: ArraySlice<Int>, in word: ArraySlice<UInt8>) -> [Int] {
     if ids.count == 1 { return [word.count] }
+    let word = Array(word)
     var lengths: [Int] = []
-    var at = word.startIndex
+    var at = 0
     for id in ids {
       let start = at
       if UInt32(exactly: id) == unknown {
         // One character, or all until the next known one.
-        repeat { at = word.scalar(at: at).end } while at < word.endIndex && fusesUnknown && isUnknown(at, in: word)
+        repeat { at = word.scalar(at: at).end } while at < word.count && fusesUnknown && isUnknown(at, in: word)
       } else if characters.isByte(id) {
         at += 1
       } else {
         // A character that is nothing to the vocabulary takes no id.
-        while unknown == nil, at < word.endIndex, isUnknown(at, in: word) { at = word.scalar(at: at).end }
+        while unknown == nil, at < word.count, isUnknown(at, in: word) { at = word.scalar(at: at).end }
         let token = vocabulary.token(of: id) ?? []
-        at += characters.bareLength(of: token, isFirst: start == word.startIndex, isLast: lengths.count == ids.count - 1)
+        at += characters.bareLength(of: token, isFirst: start == 0, isLast: lengths.count == ids.count - 1)
       }
-      at = min(max(at, start), word.endIndex)
+      at = min(max(at, start), word.count)
       lengths.append(at - start)
     }
     return lengths
   }
 
-  private func isUnknown(_ at: Int, in word: ArraySlice<UInt8>) -> Bool {
+  private func isUnknown(_ at: Int, in word: [UInt8]) -> Bool {
     let scalar = word.scalar(at: at)
-    return characters.id(of: scalar.value, isFirst: at == word.startIndex, isLast: scalar.end == word.endIndex) == nil
+    return characters.id(of: scalar.value, isFirst: at == 0, isLast: scalar.end == word.count) == nil
   }
 }

