@@ -48,13 +48,13 @@ import Testing
   }
 
   @Test func sitesMatchByAnyOfTheirPaths() throws {
-    let sites = (0..<2).map { index in
+    let sites = (0..<2).map { (index: Int) in
       Site(
         id: SiteID("vit.encoder.layer.\(index).attention.attention.query"), use: "attention.query", outputs: 4, inputs: 4,
         layer: index, modulePath: SiteID("vit.layers.\(index).attention.q_proj"),
         aliases: [SiteID("layers.\(index).attention.q_proj")])
     }
-    func chosen(_ selector: TargetSelector) throws -> [Int?] { try selector.select(from: sites).map(\.layer) }
+    func chosen(_ selector: TargetSelector) throws -> [Int] { try selector.select(from: sites).compactMap(\.layer) }
     for name in ["query", "q_proj", "attention.q_proj", "attention.attention.query", "attention.query"] {
       #expect(try chosen(TargetSelector(.names([name]))) == [0, 1])
       #expect(try chosen(TargetSelector(.names([name]), layers: [1])) == [1])
