@@ -31,7 +31,9 @@ import Testing
     // The same by hand, without what was kept from the first turn.
     var text = "<s>[system] Be brief.\n[user] Hello\n[assistant] "
     for (index, answer) in answers.enumerated() {
-      let plain = try await scratch.peft("generate", "--model", "@text", "--prompt", text, "-n", "8", "--stop", "\n[user] ", "--json").json()
+      let plain = try await scratch.peft(
+        "generate", "--model", "@text", "--prompt", text, "-n", "8", "--stop", "\n[user] ", "--json"
+      ).json()
       #expect(answer["text"] == plain["text"])
       #expect(answer["prompt_tokens"]?.int == plain["prompt_ids"]?.array?.count)
       #expect(answer["end"] == "length" && answer["tokens"] == 8 && answer["adapter"] == .null)

@@ -4,7 +4,8 @@ import Training
 @Suite struct StopTextsTests {
   /// However a text is cut into pieces, what is given out is what stands before the first stop text.
   @Test(arguments: [
-    ("one two END three", ["END"], "one two "), ("aab", ["aab", "ab"], ""), ("abababc", ["ababc"], "ab"), ("no end", ["ENDE"], "no end"),
+    ("one two END three", ["END"], "one two "), ("aab", ["aab", "ab"], ""), ("abababc", ["ababc"], "ab"),
+    ("no end", ["ENDE"], "no end"),
     ("E EN END", ["END"], "E EN "), ("later or earlier", ["lier", "or"], "later "), ("ends in EN", ["END"], "ends in EN"),
     ("grüße 🙂 stop", ["🙂"], "grüße "), ("nothing stops", [""], "nothing stops"),
   ])

@@ -52,7 +52,8 @@ struct MergeCommand: Subcommand {
     let base = try ModelLoader.load(model)
     let sequences = try sequences(base)
     guard let adapter else {
-      try ModelWriter.write(base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, shardLimit: maxShardSize.bytes, to: out)
+      try ModelWriter.write(
+        base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, shardLimit: maxShardSize.bytes, to: out)
       call.console.print(json ? (["out": .string(out), "sites": []] as JSON).text(indented: true) : "model: \(out)")
       return .ok
     }

@@ -28,7 +28,8 @@ extension RunSession {
     } catch {
       throw FileError(
         .badData, file == nil ? Folder.join(folder, "tokenizer_config.json") : own, "the chat template cannot be used",
-        cause: error.description, remedy: given != nil ? nil : "say in data.chat_template what stands before and after a turn of each role")
+        cause: error.description,
+        remedy: given != nil ? nil : "say in data.chat_template what stands before and after a turn of each role")
     }
   }
 
