@@ -56,17 +56,16 @@ struct PEFTDialect: Sendable {
 
   /// Fields of every config that are read by themselves.
   static let common: Set = [
-    "peft_type", "target_modules", "exclude_modules", "layers_to_transform", "task_type", AdapterRecord.key,
+    "peft_type", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "bias",
+    "task_type", AdapterRecord.key,
   ]
 
   private static let informative: Set = [
-    "base_model_name_or_path", "revision", "auto_mapping", "peft_version", "inference_mode", "fan_in_fan_out", "layers_pattern",
+    "base_model_name_or_path", "revision", "auto_mapping", "peft_version", "inference_mode", "fan_in_fan_out",
   ]
 
-  private static let shared: [Demand] = [
-    Demand("modules_to_save", remedy: "merge those modules into the base first"),
-    Demand("bias", remedy: "merge the adapter in PEFT: it trained biases of the base") { [.null, "none"].contains($0) },
-  ]
+  /// Tensors of the base are no matter of a type: see ``PEFTBaseTensors``.
+  private static let shared: [Demand] = []
 
   static let lora = PEFTDialect(
     key: "LORA", peftType: "LORA",

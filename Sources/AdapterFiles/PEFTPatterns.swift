@@ -52,13 +52,13 @@ struct PEFTPatterns {
   /// is behind a dot of it.
   private func matches(_ table: String) throws(FileError) -> (Site) -> [String] {
     guard case .map(let patterns)? = options[table] else { return { _ in [] } }
-    var expressions: [(key: String, expression: Regex<AnyRegexOutput>)] = []
+    var expressions: [(key: String, expression: PathPattern)] = []
     for key in patterns.keys.sorted() {
-      guard let expression = try? Regex("(.*\\.)?(\(key))") else {
+      guard let expression = try? PathPattern("(.*\\.)?(\(key))") else {
         throw FileError(.badData, folder.configPath, "\(table): '\(key)' is no regular expression")
       }
       expressions.append((key, expression))
     }
-    return { site in expressions.filter { site.id.path.wholeMatch(of: $0.expression) != nil }.map(\.key) }
+    return { site in expressions.filter { $0.expression.matches(site.id.path) }.map(\.key) }
   }
 }

@@ -150,8 +150,7 @@ public struct SitePatterns: Sendable {
       return isBorder && end.count == pattern.utf8.count
         && zip(end, pattern.utf8).allSatisfy { $0 == $1 || $1 == UInt8(ascii: ".") }
     }
-    guard let regex = try? Regex("(.*\\.)?(\(pattern))") else { return false }
-    return path.wholeMatch(of: regex) != nil
+    return (try? PathPattern("(.*\\.)?(\(pattern))"))?.matches(path) ?? false
   }
 }
 
@@ -180,7 +179,7 @@ extension LowRank {
 
   public init(_ options: Options) throws(Refusal) {
     for name in ["rank_pattern", "alpha_pattern"] {
-      for pattern in options.table(name).keys.sorted() where (try? Regex(pattern)) == nil {
+      for pattern in options.table(name).keys.sorted() where (try? PathPattern(pattern)) == nil {
         throw Refusal("\(name): `\(pattern)` is no regular expression", remedy: "use a site's path, its end, or a pattern of it")
       }
     }

@@ -12,6 +12,8 @@ public struct Adapter: Sendable {
   public var tensors: Tensors
   /// The tensors whose change is taken away from the base, where the method starts off it.
   public var offset: Tensors?
+  /// Tensors of the base that belong to the adapter, by their names there: they stand for the base's own wherever it is attached.
+  public var trained: [String: Tensor] = [:]
   /// What the user should know about how it started, in words.
   public var notes: [String] = []
 
@@ -104,6 +106,8 @@ public struct Attachment: Sendable {
   public let sites: [SiteID: Site]
   /// What `prepare` made; leaves of the passes while training.
   public let prepared: Tensors
+  /// Tensors that stand for the base's own, by their names there.
+  public let trained: [String: Tensor]
   private let bases: Bases
   private let offset: [SiteID: WeightChange]
 
@@ -122,6 +126,7 @@ public struct Attachment: Sendable {
     sites = Dictionary(uniqueKeysWithValues: adapter.sites.map { ($0.id, $0) })
     bases = adapter.bases
     self.prepared = prepared
+    trained = adapter.trained
     offset = taken
   }
 
