@@ -43,7 +43,7 @@ public enum AdapterReader {
     let entry: MethodEntry
     var sites: [Site]
     var redundant: Set<String> = []
-    var rebuildsBase = false
+    var (rebuildsBase, tokens): (Bool, PEFTTokenRows?) = (false, nil)
     let record = try AdapterRecord(folder.config, path: folder.configPath)
     if let record {
       try record.check(folder.weights)
@@ -54,7 +54,7 @@ public enum AdapterReader {
       (entry, sites) = (found.entry, found.sites)
       notes = found.notes
       redundant = found.dialect.redundantTensors
-      rebuildsBase = found.rebuildsBase
+      (rebuildsBase, tokens) = (found.rebuildsBase, found.tokens)
     }
     try checkBase(record?.baseDigest ?? metadata.baseDigest, model, folder, &notes)
 
@@ -68,8 +68,11 @@ public enum AdapterReader {
     try metadata.check(assembly.projection, sites, path: folder.configPath)
     let (subset, places) = (entry.trainable, sites)
     let names = try told(folder) { () throws(Refusal) in try model.trainedNames(subset, at: places) }
-    let trained = names.map {
-      TrainedTensor(name: $0, canonical: AdapterNames.trained($0, at: places), shape: model.shape(of: $0) ?? [])
+    let trained = names.compactMap { name in
+      guard let tokens else {
+        return TrainedTensor(name: name, canonical: AdapterNames.trained(name, at: places), shape: model.shape(of: name) ?? [])
+      }
+      return tokens.part(name, model, at: places, in: folder.weights)
     }
     let copies = try BaseCopies.names(in: folder.weights, of: model, besides: names)
     if !copies.isEmpty { notes.append("passed over \(AdapterNames.listed(copies)): the base's own weights") }
@@ -88,14 +91,15 @@ public enum AdapterReader {
     var adapter = try told(folder) { () throws(Refusal) in
       try Adapter(assembly, sites: places, layout: specs, tensors: tensors.values, offset: offset, on: bases)
     }
-    adapter.trained = model.standing(names, tensors.trained)
+    adapter.trained = model.standing(names, tokens?.whole(tensors.trained, model) ?? tensors.trained)
     if record != nil {
       try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), path: folder.configPath)
     }
-    return StoredAdapter(
-      adapter: adapter, entry: entry, notes: notes,
-      origin: AdapterOrigin(
-        config: folder.config, names: tensors.names, source: folder.weights, redundant: tensors.redundant))
+    // Rows that became a table are written as one.
+    let keeps = tokens?.rows.isEmpty != false
+    let origin = AdapterOrigin(
+      config: folder.config, names: tensors.names, source: folder.weights, redundant: tensors.redundant)
+    return StoredAdapter(adapter: adapter, entry: entry, notes: notes, origin: keeps ? origin : nil)
   }
 
   /// What the start takes away from the base: found from the weights again, as whoever wrote the files found it.
@@ -161,7 +165,7 @@ public enum AdapterReader {
   private static func recorded(
     _ record: AdapterRecord, _ model: any LanguageModel, _ folder: AdapterFolder
   ) throws(FileError) -> [Site] {
-    let known = Dictionary(model.sites.map { ($0.id.path, $0) }) { first, _ in first }
+    let known = Dictionary(model.adaptable.map { ($0.id.path, $0) }) { first, _ in first }
     let absent = record.sites.filter { known[$0] == nil }
     guard absent.isEmpty else {
       throw FileError(

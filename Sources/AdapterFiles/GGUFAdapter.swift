@@ -34,13 +34,15 @@ struct GGUFAdapter {
     var lora = PlainLoRA(path: file.path, parts: [])
     lora.notes.append("GGUF carries no fingerprint of the base: names and shapes were checked, its weights were not")
     var rest = Dictionary(file.tensors.map { ($0.name, $0) }) { first, _ in first }
-    for site in model.sites {
+    for site in model.adaptable {
       guard let weight = try? names.weight(of: site, in: model) else { continue }
       let (down, up) = (rest.removeValue(forKey: weight + ".lora_a"), rest.removeValue(forKey: weight + ".lora_b"))
       guard down != nil || up != nil else { continue }
       guard let down, let up else { throw fault("lacks '\(weight)\(down == nil ? ".lora_a" : ".lora_b")'", cause: "the other is there") }
       let rank = up.extents[0]
-      let a = try matrix(down, [rank, site.inputs])
+      // Of a table, A stands there row by row of the table.
+      let isTable = site.kind == .embedding
+      let a = isTable ? try matrix(down, [site.inputs, rank]).transposed : try matrix(down, [rank, site.inputs])
       var b = try matrix(up, [site.outputs, rank])
       if let order = names.order(of: site) { b = b.gatherRows(order.map { Int32($0) }) }
       lora.parts.append(.init(site: site, down: a, up: b, scale: alpha == 0 ? 1 : alpha / Double(rank)))

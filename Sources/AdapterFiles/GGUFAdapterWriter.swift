@@ -34,7 +34,10 @@ public enum GGUFAdapterWriter {
         for (row, place) in order.enumerated() { sources[place] = Int32(row) }
         up = up.gatherRows(sources)
       }
-      tensors.append(.init(name: weight + ".lora_a", extents: [part.site.inputs, rank], floats: try part.down.storable(weight)))
+      let isTable = part.site.kind == .embedding
+      let down = isTable ? part.down.transposed : part.down
+      let extents = isTable ? [rank, part.site.inputs] : [part.site.inputs, rank]
+      tensors.append(.init(name: weight + ".lora_a", extents: extents, floats: try down.storable(weight)))
       tensors.append(.init(name: weight + ".lora_b", extents: [rank, part.site.outputs], floats: try up.storable(weight)))
     }
     try GGUFWriter.write(

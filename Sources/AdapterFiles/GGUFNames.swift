@@ -40,6 +40,7 @@ struct GGUFNames {
   /// `blk.3.attn_q.weight`. Refuses sites that llama.cpp has no weight for.
   func weight(of site: Site, in model: any LanguageModel) throws(Refusal) -> String {
     if let layer = site.layer, let name = Self.names[site.use] { return "blk.\(layer).\(name).weight" }
+    if site.use == "embedding.token", model.sharedHead == nil { return "token_embd.weight" }
     guard site.use == "head", site.layer == nil else {
       throw Refusal("llama.cpp has no name for \(site.id)", remedy: "leave it out of the adapter, or merge the adapter")
     }

@@ -28,12 +28,13 @@ public enum LoRAExport {
   ) throws -> Report {
     let inputs = inputs + [model.directory.path]
     try AtomicDirectory.check(folder, existing: existing, owns: AdapterFolder.owns, inputs: inputs)
-    let conversion = try LoRAConversion(terms, order: model.sites, rank: rank)
+    let conversion = try LoRAConversion(terms, order: model.adaptable, rank: rank)
     let hasBias = conversion.sites.contains { $0.bias != nil }
     var tensors: [SafetensorsWriter.Tensor] = []
     for factors in conversion.sites {
-      var parts = [("lora_A.weight", factors.down), ("lora_B.weight", factors.up)]
-      if hasBias {
+      let names = PEFTConfig.factors(at: factors.site)
+      var parts = [(names.down, factors.down), (names.up, factors.up)]
+      if hasBias, factors.site.kind == .linear {
         let bias = factors.bias.map { $0 * (1 / factors.scale) }
         parts.append(("lora_B.bias", bias ?? .zeros([factors.site.outputs])))
       }

@@ -47,7 +47,7 @@ struct MLXAdapter {
     var lora = PlainLoRA(path: weights.path, parts: [], dropout: dropout)
     lora.notes.append("mlx-lm's files carry no fingerprint of the base: names and shapes were checked, its weights were not")
     var used: Set<String> = []
-    for site in model.sites {
+    for site in model.adaptable {
       let path = Self.path(of: site.id)
       let names = ["lora_a", "lora_b"] + (type == "dora" ? ["m"] : [])
       let own = names.map { "\(path).\($0)" }
@@ -56,6 +56,11 @@ struct MLXAdapter {
       guard present == own else {
         throw FileError(
           .badData, weights.path, "lacks '\(own.first { !present.contains($0) } ?? "")'", cause: "it holds '\(present[0])'")
+      }
+      if site.kind == .embedding, model.sharedHead != nil {
+        throw FileError(
+          .badData, weights.path, "'\(own[0])' adapts the head as well in mlx-lm: it is the same table",
+          remedy: "fuse the adapter in mlx-lm")
       }
       guard chosen(site, path) else {
         throw FileError(
@@ -73,9 +78,7 @@ struct MLXAdapter {
       throw FileError(
         .badData, weights.path, "has no place for \(AdapterNames.listed(extra))",
         cause: "this \(model.modelType) model has no such linear maps",
-        remedy: extra.contains { $0.contains("embed_tokens") || $0.contains(".wte.") }
-          ? "adapters of embeddings are not read from mlx-lm: leave embeddings out of `keys`"
-          : "check that the adapter belongs to this base")
+        remedy: "check that the adapter belongs to this base")
     }
     return try lora.adapter(for: model, registry: registry)
   }

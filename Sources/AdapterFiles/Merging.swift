@@ -77,6 +77,13 @@ public enum Merging {
       } else {
         throw Refusal("\(site.id) has no weight of its own in the files")
       }
+      if site.kind == .embedding, let head = model.sharedHead, weight == head.table, plan.ownHead == nil {
+        // The head stays what the table was.
+        plan.ownHead = (
+          head.name, [head.site.outputs, head.site.inputs], types[weight] ?? .f32, { model.parameter(head.table) }
+        )
+        plan.notes.append("\(head.site.id) shared the embedding table; the merged model has a head of its own")
+      }
       guard let bias = change.bias else { continue }
       let name = site.id.path + ".bias"
       guard site.hasBias, types[name] != nil else {

@@ -20,7 +20,7 @@ struct PEFTConfig {
     fields = [
       "peft_type": .string(peftType), "task_type": "CAUSAL_LM", "inference_mode": true,
       Self.baseKey: .string(model.directory.path),
-      "target_modules": .array(PEFTTargets.names(of: sites, among: model.sites).map(JSON.string)),
+      "target_modules": .array(PEFTTargets.names(of: sites, among: model.adaptable).map(JSON.string)),
       // One flag for all: PEFT itself looks at each module.
       "fan_in_fan_out": .bool(!sites.isEmpty && sites.allSatisfy { model.base($0.id).isTransposed }),
     ]
@@ -78,6 +78,11 @@ struct PEFTConfig {
     return .int(whole)
   }
 
+  /// What PEFT calls the factors of a site.
+  static func factors(at site: Site) -> (down: String, up: String) {
+    site.kind == .embedding ? ("lora_embedding_A", "lora_embedding_B") : ("lora_A.weight", "lora_B.weight")
+  }
+
   /// Patterns by whole paths: PEFT's files lose the order that overlapping ones depend on.
   private mutating func expandPatterns(_ adapter: Adapter) {
     let projection = adapter.parameterization.projection
@@ -85,7 +90,7 @@ struct PEFTConfig {
     let common = (rank: fields["r"]?.int ?? 0, alpha: fields["lora_alpha"]?.double ?? 0)
     var (ranks, alphas): ([JSON.Member], [JSON.Member]) = ([], [])
     for site in adapter.sites {
-      guard let rank = adapter.tensors.optional("lora_A.weight", site.id)?.rows else { continue }
+      guard let rank = adapter.tensors.optional(Self.factors(at: site).down, site.id)?.rows else { continue }
       if rank != common.rank { ranks.append(.init(site.id.path, .int(rank))) }
       let divisor = fields["use_rslora"] == true ? Double(rank).squareRoot() : Double(rank)
       let product = projection.scale(at: site) * divisor

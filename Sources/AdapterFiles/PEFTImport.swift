@@ -10,6 +10,8 @@ struct PEFTImport {
   let sites: [Site]
   private(set) var notes: [String] = []
   let dialect: PEFTDialect
+  /// Rows of tables that the files bring along.
+  let tokens: PEFTTokenRows
   /// Whether the tensors stand beside a base that gave way to their start, which the entry's start finds again.
   private(set) var rebuildsBase = false
 
@@ -30,7 +32,9 @@ struct PEFTImport {
     if !unknown.isEmpty {
       notes.append("\(AdapterFolder.configName): passed over fields that are not known: \(unknown.joined(separator: ", "))")
     }
-    let subset = try PEFTBaseTensors.subset(folder, model, roles: [], &notes)
+    var subset = try PEFTBaseTensors.subset(folder, model, roles: [], &notes)
+    tokens = try PEFTTokenRows(folder, model)
+    try tokens.extend(&subset, model, folder, &notes)
     sites = try PEFTTargets.sites(folder, model, subset, &notes)
     var overrides = dialect.implied
     for (field, standard) in dialect.options {

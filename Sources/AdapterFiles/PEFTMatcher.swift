@@ -67,7 +67,7 @@ struct PEFTMatcher {
       let linear = model.sites.filter { $0.kind == .linear && $0.use != "head" }
       return try some(linear.filter { answer($0.id.path, isTaken: true) }, of: linear)
     }
-    let sites = Dictionary(model.sites.map { ($0.id.path, $0) }) { first, _ in first }
+    let sites = Dictionary(model.adaptable.map { ($0.id.path, $0) }) { first, _ in first }
     var taken: Set<SiteID> = []
     for path in Self.modules(of: model) where answer(path) == .taken {
       guard let site = sites[path] else {
@@ -76,7 +76,7 @@ struct PEFTMatcher {
       taken.insert(site.id)
     }
     let words = Self(targets: targets, exclude: nil, subset: TrainableSubset(roles: []))
-    return try some(model.sites.filter { taken.contains($0.id) }, of: model.sites.filter { words.answer($0.id.path) == .taken })
+    return try some(model.adaptable.filter { taken.contains($0.id) }, of: model.adaptable.filter { words.answer($0.id.path) == .taken })
   }
 
   private func answer(_ path: String, isTaken: Bool) -> Bool {

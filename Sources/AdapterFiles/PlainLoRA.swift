@@ -25,7 +25,7 @@ struct PlainLoRA {
   /// The adapter, by the entry of the registry that PEFT's layout would give it.
   func adapter(for model: any LanguageModel, registry: MethodRegistry) throws -> StoredAdapter {
     let dialect = parts.contains { $0.magnitude != nil } ? PEFTDialect.dora : PEFTDialect.lora
-    let parts = model.sites.compactMap { site in self.parts.first { $0.site == site } }
+    let parts = model.adaptable.compactMap { site in self.parts.first { $0.site == site } }
     guard let first = parts.first else { throw FileError(.badData, path, "adapts nothing") }
     let (rank, alpha) = (first.down.rows, first.scale * Double(first.down.rows))
     var (ranks, alphas): ([String: OptionValue], [String: OptionValue]) = ([:], [:])
@@ -56,8 +56,9 @@ struct PlainLoRA {
         tensors.values.merge(try assembly.projection.derive(layout.filter { $0.key.scope == .site(site.id) }, at: site, on: bases[site.id]).values) { $1 }
       }
       for part in parts {
-        tensors["lora_A.weight", part.site.id] = part.down
-        tensors["lora_B.weight", part.site.id] = part.up
+        let names = PEFTConfig.factors(at: part.site)
+        tensors[names.down, part.site.id] = part.down
+        tensors[names.up, part.site.id] = part.up
         if let magnitude = part.magnitude { tensors["lora_magnitude_vector", part.site.id] = magnitude }
       }
       let adapter = try Adapter(assembly, sites: sites, layout: layout, tensors: tensors, on: bases)
@@ -98,7 +99,12 @@ extension PlainLoRA {
       }
       if parts.count == adapter.sites.count { return }
     }
-    let conversion = try LoRAConversion([WeightedAdapter(adapter)], order: model.sites, rank: rank)
+    if let table = adapter.sites.first(where: { $0.kind == .embedding }), model.sharedHead != nil {
+      throw Refusal(
+        "\(name) means the head as well with \(table.id), which is the same table here",
+        remedy: "merge the adapter, or write it for PEFT")
+    }
+    let conversion = try LoRAConversion([WeightedAdapter(adapter)], order: model.adaptable, rank: rank)
     report = conversion.report
     if let biased = conversion.sites.first(where: { $0.bias != nil }) {
       throw Refusal(

@@ -69,6 +69,8 @@ public protocol LanguageModel: Sendable {
   var hiddenSize: Int { get }
   /// Every adaptable linear map in forward order, the head last.
   var sites: [Site] { get }
+  /// The embedding tables, as maps of one-hot rows: W [hiddenSize, rows of the table].
+  var tables: [Site] { get }
   /// Every tensor of the base; tied ones once.
   var parameters: [BaseParameter] { get }
   /// The values of a parameter, widened: a copy, in the file's shape.
@@ -83,6 +85,13 @@ public protocol LanguageModel: Sendable {
   func logits(_ hidden: Tensor, _ run: ModelRun) -> Tensor
   /// An empty cache for sequences of up to `capacity` positions.
   func makeCache(capacity: Int) -> KVCache
+}
+
+extension LanguageModel {
+  public var tables: [Site] { [] }
+
+  /// Everywhere an adapter can stand, in forward order.
+  public var adaptable: [Site] { tables + sites }
 }
 
 extension LanguageModel {

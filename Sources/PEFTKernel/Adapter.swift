@@ -19,6 +19,7 @@ public struct Adapter: Sendable {
 
   /// Lays the method out over `sites`, without values. Refuses what the method or its start cannot serve.
   public static func layout(_ parameterization: any Parameterization, over sites: [Site]) throws(Refusal) -> [TensorSpec] {
+    try checkTables(parameterization, sites)
     let layout = try parameterization.projection.layout(of: sites)
     for spec in layout {
       var count = 1
@@ -34,12 +35,21 @@ public struct Adapter: Sendable {
     return layout
   }
 
+  /// Refuses tables for methods that change maps only.
+  private static func checkTables(_ parameterization: any Parameterization, _ sites: [Site]) throws(Refusal) {
+    guard let table = sites.first(where: { $0.kind == .embedding }) else { return }
+    guard parameterization.projection.servesTables, parameterization.initialization.servesTables else {
+      throw Refusal("this method adapts linear maps only, but \(table.id) is an embedding table", remedy: "leave it out of the targets")
+    }
+  }
+
   /// Puts values to a layout; refuses tensors that are missing or of another shape, and an offset where what the method
   /// does is no weight change that could be taken away.
   public init(
     _ parameterization: any Parameterization, sites: [Site], layout: [TensorSpec], tensors: Tensors, offset: Tensors? = nil,
     on bases: Bases
   ) throws(Refusal) {
+    try Self.checkTables(parameterization, sites)
     func check(_ tensors: Tensors, _ owner: String) throws(Refusal) {
       for spec in layout {
         guard let tensor = tensors.values[spec.key] else { throw Refusal("the \(owner) lacks the tensor \(spec.key)") }
@@ -135,6 +145,12 @@ public struct Attachment: Sendable {
     guard let site = sites[id] else { return nil }
     let base = offset[id].map { OffsetMap(base: base, offset: $0) } ?? base
     return Phase.adapter.spent { projection.output(SiteCall(site: site, input: x, base: base, pass: pass), prepared) }
+  }
+
+  /// Rows `indices` of the table at `id`, for `rows` [count, outputs] of the base's; those where the adapter does not stand there.
+  public func rows(at id: SiteID, _ indices: [Int32], _ rows: Tensor) -> Tensor {
+    guard let site = sites[id], let change = try? projection.change(at: site, prepared, on: bases[id]) else { return rows }
+    return Phase.adapter.spent { change.rows(indices, addedTo: rows) }
   }
 
   /// Every weight change at a site on top of the untouched base. Refuses input-dependent methods.

@@ -124,6 +124,6 @@ extension TargetSelector {
   /// The words every model maps to its own names.
   public static let kinds = [
     "attention", "attention.query", "attention.key", "attention.value", "attention.output", "attention.qkv", "mlp", "mlp.gate",
-    "mlp.up", "mlp.down", "head",
+    "mlp.up", "mlp.down", "head", "embedding", "embedding.token", "embedding.position",
   ]
 }
