@@ -43,7 +43,8 @@ public enum AdapterReader {
     let entry: MethodEntry
     var sites: [Site]
     var redundant: Set<String> = []
-    var (rebuildsBase, tokens): (Bool, PEFTTokenRows?) = (false, nil)
+    var rebuildsBase = false
+    var tokens: PEFTTokenRows?
     let record = try AdapterRecord(folder.config, path: folder.configPath)
     if let record {
       try record.check(folder.weights)
@@ -54,7 +55,8 @@ public enum AdapterReader {
       (entry, sites) = (found.entry, found.sites)
       notes = found.notes
       redundant = found.dialect.redundantTensors
-      (rebuildsBase, tokens) = (found.rebuildsBase, found.tokens)
+      rebuildsBase = found.rebuildsBase
+      tokens = found.tokens
     }
     try checkBase(record?.baseDigest ?? metadata.baseDigest, model, folder, &notes)
 
@@ -66,9 +68,10 @@ public enum AdapterReader {
       layout = try told(folder) { () throws(Refusal) in try assembly.projection.layout(of: left) }
     }
     try metadata.check(assembly.projection, sites, path: folder.configPath)
-    let (subset, places) = (entry.trainable, sites)
+    let subset = entry.trainable
+    let places = sites
     let names = try told(folder) { () throws(Refusal) in try model.trainedNames(subset, at: places) }
-    let trained = names.compactMap { name in
+    let trained = names.compactMap { name -> TrainedTensor? in
       guard let tokens else {
         return TrainedTensor(name: name, canonical: AdapterNames.trained(name, at: places), shape: model.shape(of: name) ?? [])
       }

@@ -89,7 +89,10 @@ public enum AdapterWriter {
       if spec.isMade, origin?.names[name] == nil { continue }
       try add(adapter.tensors[spec.key], spec.role, name)
       guard let offset = adapter.offset, spec.keep == .stored, let start = offset.values[spec.key] else { continue }
-      try add(start, spec.role, AdapterNames.offset(spec.key))
+      // Where it was found from the base, whoever reads these files finds it again.
+      let place = AdapterNames.offset(spec.key)
+      if let origin, origin.names[place] == nil { continue }
+      try add(start, spec.role, place)
     }
     return tensors
   }

@@ -38,7 +38,9 @@ struct GGUFAdapter {
       guard let weight = try? names.weight(of: site, in: model) else { continue }
       let (down, up) = (rest.removeValue(forKey: weight + ".lora_a"), rest.removeValue(forKey: weight + ".lora_b"))
       guard down != nil || up != nil else { continue }
-      guard let down, let up else { throw fault("lacks '\(weight)\(down == nil ? ".lora_a" : ".lora_b")'", cause: "the other is there") }
+      guard let down, let up else {
+        throw fault("lacks '\(weight)\(down == nil ? ".lora_a" : ".lora_b")'", cause: "the other is there")
+      }
       let rank = up.extents[0]
       // Of a table, A stands there row by row of the table.
       let isTable = site.kind == .embedding
@@ -49,7 +51,8 @@ struct GGUFAdapter {
     }
     guard rest.isEmpty else {
       throw fault(
-        "has no place for \(AdapterNames.listed(rest.keys.sorted()))", cause: "this \(model.modelType) model has no such linear maps",
+        "has no place for \(AdapterNames.listed(rest.keys.sorted()))",
+        cause: "this \(model.modelType) model has no such linear maps",
         "check that the adapter belongs to this base")
     }
     return try lora.adapter(for: model, registry: registry)
@@ -59,7 +62,8 @@ struct GGUFAdapter {
   private func matrix(_ tensor: GGUFTensor, _ shape: [Int]) throws(FileError) -> Tensor {
     guard Array(tensor.extents.reversed()) == shape else {
       throw fault(
-        "tensor '\(printable(tensor.name))' has shape \(Array(tensor.extents.reversed()))", cause: "rank and base call for \(shape)",
+        "tensor '\(printable(tensor.name))' has shape \(Array(tensor.extents.reversed()))",
+        cause: "rank and base call for \(shape)",
         "check that the adapter belongs to this base")
     }
     let floats = file.floats(of: tensor)

@@ -33,7 +33,9 @@ struct MLXAdapter {
   /// not call for, or of other shapes.
   func adapter(for model: any LanguageModel, registry: MethodRegistry) throws -> StoredAdapter {
     let type = config["fine_tune_type"] ?? "lora"
-    guard type != "full" else { throw fault("fine_tune_type: 'full' files hold whole weights and no adapter", "use them as a model") }
+    guard type != "full" else {
+      throw fault("fine_tune_type: 'full' files hold whole weights and no adapter", "use them as a model")
+    }
     guard type == "lora" || type == "dora" else { throw fault("fine_tune_type: is \(type.text())", "known: lora, dora") }
     guard let parameters = config["lora_parameters"], parameters.members != nil else { throw fault("has no lora_parameters") }
     guard let rank = parameters["rank"]?.int, rank >= 1 else { throw fault("lora_parameters: has no rank of at least 1") }
@@ -70,7 +72,8 @@ struct MLXAdapter {
       used.formUnion(own)
       lora.parts.append(
         PlainLoRA.Part(
-          site: site, down: try tensor(own[0], [site.inputs, rank]).transposed, up: try tensor(own[1], [rank, site.outputs]).transposed,
+          site: site, down: try tensor(own[0], [site.inputs, rank]).transposed,
+          up: try tensor(own[1], [rank, site.outputs]).transposed,
           scale: scale, magnitude: type == "dora" ? try tensor(own[2], [site.outputs]) : nil))
     }
     let extra = weights.tensors.map(\.name).filter { !used.contains($0) }
@@ -115,7 +118,8 @@ struct MLXAdapter {
     let floats = try weights.floats(of: name)
     guard floats.allSatisfy(\.isFinite) else {
       throw FileError(
-        .badData, weights.path, "tensor '\(printable(name))' is not finite", remedy: "use a checkpoint from before the run diverged")
+        .badData, weights.path, "tensor '\(printable(name))' is not finite",
+        remedy: "use a checkpoint from before the run diverged")
     }
     return Tensor(floats, shape: shape)
   }

@@ -88,7 +88,8 @@ struct PEFTImport {
     rebuildsBase = value == "pissa" || value == "olora"
     guard !rebuildsBase || dialect.marks.isEmpty else {
       throw FileError(
-        .badData, folder.configPath, "\(field): \(word.text()) does not go with \(dialect.marks.keys.sorted().joined(separator: ", ")) here",
+        .badData, folder.configPath,
+        "\(field): \(word.text()) does not go with \(dialect.marks.keys.sorted().joined(separator: ", ")) here",
         remedy: "convert the adapter in PEFT, or merge it there")
     }
     if rebuildsBase {
@@ -99,7 +100,8 @@ struct PEFTImport {
     // PEFT decomposes what GPT-2 stores without turning it over.
     if value == "olora", let site = sites.first(where: { model.base($0.id).isTransposed }) {
       throw FileError(
-        .badData, folder.configPath, "\(field): 'olora' changes the base at \(site.id) by a decomposition of its transpose in PEFT",
+        .badData, folder.configPath,
+        "\(field): 'olora' changes the base at \(site.id) by a decomposition of its transpose in PEFT",
         remedy: "convert the adapter in PEFT: save_pretrained with path_initial_model_for_weight_conversion")
     }
   }

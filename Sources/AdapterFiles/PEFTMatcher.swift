@@ -76,7 +76,8 @@ struct PEFTMatcher {
       taken.insert(site.id)
     }
     let words = Self(targets: targets, exclude: nil, subset: TrainableSubset(roles: []))
-    return try some(model.adaptable.filter { taken.contains($0.id) }, of: model.adaptable.filter { words.answer($0.id.path) == .taken })
+    return try some(
+      model.adaptable.filter { taken.contains($0.id) }, of: model.adaptable.filter { words.answer($0.id.path) == .taken })
   }
 
   private func answer(_ path: String, isTaken: Bool) -> Bool {

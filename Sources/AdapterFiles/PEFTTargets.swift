@@ -45,7 +45,8 @@ enum PEFTTargets {
     let given = config["layers_pattern"] ?? .null
     guard !PEFTDialect.isUnset(given) || matcher.layers != nil else { return }
     let isGiven = !PEFTDialect.isUnset(given)
-    if case .list = matcher.targets {} else if matcher.layers != nil || isGiven {
+    if case .list = matcher.targets {
+    } else if matcher.layers != nil || isGiven {
       throw fault("layers_to_transform: does not go with a target_modules that is a string", "name the modules in a list")
     }
     guard matcher.layers != nil else { throw fault("layers_pattern: means nothing without layers_to_transform", "remove it") }
@@ -79,7 +80,8 @@ enum PEFTTargets {
   /// say which families were thought of.
   private static let defaults: KeyValuePairs<[String], [String]> = [
     [
-      "llama", "mistral", "mixtral", "gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "stablelm", "opt", "bart", "gptj", "gpt_neo",
+      "llama", "mistral", "mixtral", "gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "stablelm", "opt", "bart", "gptj",
+      "gpt_neo",
     ]: ["q_proj", "v_proj"],
     ["gpt2", "gpt_bigcode"]: ["c_attn"],
     ["bert", "roberta", "xlm-roberta", "electra", "layoutlm"]: ["query", "value"],

@@ -34,7 +34,9 @@ struct PEFTTokenRows {
         throw fault("`\(word)` names no embedding table of this \(model.modelType) model")
       }
       let name = path + ".weight"
-      guard let numbers = ids.array?.map(\.int), !numbers.contains(nil), !numbers.isEmpty else { throw fault("is no list of ids") }
+      guard let numbers = ids.array?.map(\.int), !numbers.contains(nil), !numbers.isEmpty else {
+        throw fault("is no list of ids")
+      }
       let count = model.shape(of: name)?.first ?? 0
       if let wrong = numbers.compactMap({ $0 }).first(where: { $0 < 0 || $0 >= count }) {
         throw fault("\(wrong) is no row of \(path), which has \(count)")
@@ -46,7 +48,9 @@ struct PEFTTokenRows {
   }
 
   /// The subset with the tables among its modules. Refuses tables that are trained in full already.
-  func extend(_ subset: inout TrainableSubset, _ model: any LanguageModel, _ folder: AdapterFolder, _ notes: inout [String]) throws(FileError) {
+  func extend(_ subset: inout TrainableSubset, _ model: any LanguageModel, _ folder: AdapterFolder, _ notes: inout [String])
+    throws(FileError)
+  {
     guard !rows.isEmpty else { return }
     let full = subset.baseTensors(among: model.tensorNames, at: [])
     if let name = rows.keys.sorted().first(where: full.contains) {
@@ -79,7 +83,9 @@ struct PEFTTokenRows {
     // A tied head has no rows of its own in the file.
     if let head = model.sharedHead, head.name == name, rows[head.table] != nil,
       !weights.tensors.contains(where: { AdapterNames.resolve($0.name, among: [canonical]) != nil })
-    { return nil }
+    {
+      return nil
+    }
     return TrainedTensor(name: name, canonical: canonical, shape: [ids.count, model.shape(of: name)?.last ?? 0])
   }
 
@@ -87,7 +93,9 @@ struct PEFTTokenRows {
   func whole(_ read: [String: Tensor], _ model: any LanguageModel) -> [String: Tensor] {
     var whole = read
     for name in rows.keys { whole[name] = read[name].map { table(name, $0, model) } }
-    if let head = model.sharedHead, rows[head.name] != nil, whole[head.name] == nil { whole[head.name] = whole[head.table]?.copied() }
+    if let head = model.sharedHead, rows[head.name] != nil, whole[head.name] == nil {
+      whole[head.name] = whole[head.table]?.copied()
+    }
     return whole
   }
 }

@@ -53,7 +53,9 @@ struct PlainLoRA {
       let layout = try assembly.projection.layout(of: sites)
       var tensors = Tensors()
       for site in sites {
-        tensors.values.merge(try assembly.projection.derive(layout.filter { $0.key.scope == .site(site.id) }, at: site, on: bases[site.id]).values) { $1 }
+        tensors.values.merge(
+          try assembly.projection.derive(layout.filter { $0.key.scope == .site(site.id) }, at: site, on: bases[site.id]).values
+        ) { $1 }
       }
       for part in parts {
         let names = PEFTConfig.factors(at: part.site)
@@ -91,7 +93,8 @@ extension PlainLoRA {
     }
     if isDoRA, adapter.offset == nil, rank == nil {
       parts = adapter.sites.compactMap { site in
-        guard let down = adapter.tensors.optional("lora_A.weight", site.id), let up = adapter.tensors.optional("lora_B.weight", site.id),
+        guard let down = adapter.tensors.optional("lora_A.weight", site.id),
+          let up = adapter.tensors.optional("lora_B.weight", site.id),
           let magnitude = adapter.tensors.optional("lora_magnitude_vector", site.id)
         else { return nil }
         return Part(

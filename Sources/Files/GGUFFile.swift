@@ -85,7 +85,9 @@ struct GGUFHeader {
 
   private mutating func string() throws(FileError) -> String {
     let count: UInt64 = try number()
-    guard count <= UInt64(left) else { throw bad("is cut short", cause: "a text of \(count) bytes in a file of \(file.bytes.count)") }
+    guard count <= UInt64(left) else {
+      throw bad("is cut short", cause: "a text of \(count) bytes in a file of \(file.bytes.count)")
+    }
     defer { position += Int(count) }
     guard let text = String(validating: file.bytes[position..<position + Int(count)], as: UTF8.self) else {
       throw bad("has a text that is not UTF-8")
@@ -132,11 +134,12 @@ struct GGUFHeader {
       var extents: [Int] = []
       var total = 1
       for _ in 0..<dimensions {
-        let extent: UInt64 = try number()
-        let product = total.multipliedReportingOverflow(by: Int(clamping: extent))
-        guard extent > 0, !product.overflow else { throw bad("\(label) has an extent of \(extent)") }
-        total = product.partialValue
-        extents.append(Int(extent))
+        let number: UInt64 = try number()
+        guard number > 0, let extent = Int(exactly: number), !total.multipliedReportingOverflow(by: extent).overflow else {
+          throw bad("\(label) has an extent of \(number)")
+        }
+        total *= extent
+        extents.append(extent)
       }
       let code: UInt32 = try number()
       guard let type = GGUFType(rawValue: code) else {
@@ -160,7 +163,8 @@ struct GGUFHeader {
     for (tensor, offset, size) in found {
       let label = "tensor '\(printable(tensor.name))'"
       guard offset % UInt64(unit) == 0 else { throw bad("\(label) begins at \(offset), which is not aligned") }
-      guard start <= file.bytes.count, offset <= UInt64(file.bytes.count - start), size <= file.bytes.count - start - Int(offset) else {
+      guard start <= file.bytes.count, offset <= UInt64(file.bytes.count - start), size <= file.bytes.count - start - Int(offset)
+      else {
         throw bad("\(label) lies outside the file", cause: "\(size) bytes from \(offset) on")
       }
       var tensor = tensor

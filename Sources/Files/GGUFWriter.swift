@@ -17,7 +17,8 @@ public enum GGUFWriter {
   private static let alignment = 32
 
   /// The same pairs and tensors in the same order give the same bytes.
-  public static func write(_ metadata: [(key: String, value: GGUFValue)], _ tensors: [Tensor], to path: String) throws(FileError) {
+  public static func write(_ metadata: [(key: String, value: GGUFValue)], _ tensors: [Tensor], to path: String) throws(FileError)
+  {
     var header = GGUFHeader.magic
     append(UInt32(3), to: &header)
     append(UInt64(tensors.count), to: &header)
@@ -30,7 +31,8 @@ public enum GGUFWriter {
     var offset = 0
     for tensor in tensors {
       guard tensor.extents.reduce(1, *) == tensor.floats.count, (1...4).contains(tensor.extents.count) else {
-        throw FileError(.badData, path, "tensor '\(printable(tensor.name))' has \(tensor.floats.count) numbers for \(tensor.extents)")
+        throw FileError(
+          .badData, path, "tensor '\(printable(tensor.name))' has \(tensor.floats.count) numbers for \(tensor.extents)")
       }
       append(tensor.name, to: &header)
       append(UInt32(tensor.extents.count), to: &header)

@@ -76,7 +76,8 @@ struct DecoderPlan: Sendable {
   /// The site of an embedding table [rows, hidden].
   static func table(_ weight: String, _ matrix: FrozenMatrix, isToken: Bool) -> Site {
     Site(
-      id: SiteID(String(weight.dropLast(".weight".count))), kind: .embedding, use: isToken ? "embedding.token" : "embedding.position",
+      id: SiteID(String(weight.dropLast(".weight".count))), kind: .embedding,
+      use: isToken ? "embedding.token" : "embedding.position",
       outputs: matrix.columns, inputs: matrix.rows)
   }
 

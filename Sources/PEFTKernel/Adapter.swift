@@ -39,7 +39,8 @@ public struct Adapter: Sendable {
   private static func checkTables(_ parameterization: any Parameterization, _ sites: [Site]) throws(Refusal) {
     guard let table = sites.first(where: { $0.kind == .embedding }) else { return }
     guard parameterization.projection.servesTables, parameterization.initialization.servesTables else {
-      throw Refusal("this method adapts linear maps only, but \(table.id) is an embedding table", remedy: "leave it out of the targets")
+      throw Refusal(
+        "this method adapts linear maps only, but \(table.id) is an embedding table", remedy: "leave it out of the targets")
     }
   }
 

@@ -139,8 +139,11 @@ struct PathPatternParser {
   /// `{m}`, `{m,}`, `{,n}` or `{m,n}`; nil where the brace means itself.
   private mutating func counts() -> (least: Int, most: Int?)? {
     guard let end = scalars[position...].firstIndex(of: "}") else { return nil }
-    let words = String(String.UnicodeScalarView(scalars[(position + 1)..<end])).split(separator: ",", omittingEmptySubsequences: false)
-    guard (1...2).contains(words.count), words.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }) else { return nil }
+    let words = String(String.UnicodeScalarView(scalars[(position + 1)..<end])).split(
+      separator: ",", omittingEmptySubsequences: false)
+    guard (1...2).contains(words.count), words.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }) else {
+      return nil
+    }
     if words.count == 1 && words[0].isEmpty { return nil }
     func number(_ word: Substring) -> Int? { word.isEmpty ? nil : Int(word) ?? 1 << 30 }
     position = end + 1
@@ -150,9 +153,11 @@ struct PathPatternParser {
 
   private mutating func escape() throws(Refusal) -> Int {
     switch next {
-    case "A": position += 1
+    case "A":
+      position += 1
       return add(.start)
-    case "Z": position += 1
+    case "Z":
+      position += 1
       return add(.end)
     case "b", "B":
       position += 1

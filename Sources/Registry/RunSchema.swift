@@ -16,7 +16,8 @@ public enum RunSchema {
     KeySpec("layers_to_transform", .layers, "layers to stay in, counted from 0"),
     KeySpec(
       "modules_to_save", .texts,
-      "modules of the base that are trained in full and saved with the adapter: what their paths end with; none of them is adapted"),
+      "modules of the base that are trained in full and saved with the adapter: what their paths end with; none of them is adapted"
+    ),
     KeySpec(
       "bias", .value(.choice(["none", "lora_only", "all"])),
       "biases of the base that are trained and saved with the adapter: none, those of the adapted sites, or all"),

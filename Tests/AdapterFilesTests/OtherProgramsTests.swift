@@ -109,7 +109,8 @@ struct OtherProgramsTests {
     #expect(try heard(["fine_tune_type": "full"]).contains("fine_tune_type: 'full' files hold whole weights"))
     #expect(try heard(["fine_tune_type": "lora"]).contains("has no lora_parameters"))
     #expect(try heard(["lora_parameters": ["rank": 3, "alpha": 6]]).contains("has no scale; mlx-lm has no alpha"))
-    #expect(try heard(["lora_parameters": ["rank": 4, "scale": 2.5]]).contains("shape [16, 3] (config and base call for [16, 4])"))
+    #expect(
+      try heard(["lora_parameters": ["rank": 4, "scale": 2.5]]).contains("shape [16, 3] (config and base call for [16, 4])"))
     #expect(try heard(["num_layers": 1, "lora_parameters": ["rank": 3, "scale": 1]]).contains("do not choose it"))
     #expect(
       try heard(["num_layers": 2, "lora_parameters": ["rank": 3, "scale": 1, "keys": ["self_attn.q_proj"]]]).contains(
@@ -128,7 +129,8 @@ struct OtherProgramsTests {
 
   @Test(
     "the model with a file of llama.cpp's computes what PEFT computes with what it was made from",
-    arguments: [("llama.gguf", "llama-exclude", 2e-6), ("llama-f16.gguf", "llama-exclude", 2e-3), ("gpt2.gguf", "gpt2-all", 2e-6),
+    arguments: [
+      ("llama.gguf", "llama-exclude", 2e-6), ("llama-f16.gguf", "llama-exclude", 2e-3), ("gpt2.gguf", "gpt2-all", 2e-6),
       ("llama-embedding.gguf", "llama-embedding", 2e-6),
     ])
   func readsGGUF(_ name: String, _ origin: String, _ bound: Float) throws {
@@ -211,7 +213,8 @@ struct OtherProgramsTests {
       try heard(with("adapter.alora.invocation_tokens", .array([.uint32(1)])), [a, b]).contains(
         "adapter.alora.invocation_tokens: adapters that begin at a token are not supported"))
     #expect(try heard(sound, [a]).contains("lacks 'blk.0.attn_q.weight.lora_b'"))
-    #expect(try heard(sound, [a, b, .init(name: "blk.9.attn_q.weight.lora_a", extents: [1], floats: [1])]).contains("has no place for"))
+    #expect(
+      try heard(sound, [a, b, .init(name: "blk.9.attn_q.weight.lora_a", extents: [1], floats: [1])]).contains("has no place for"))
     #expect(
       try heard(sound, [a, .init(name: b.name, extents: [2, 8], floats: .init(repeating: 1, count: 16))]).contains(
         "has shape [8, 2] (rank and base call for [16, 2])"))

@@ -34,7 +34,8 @@ struct PEFTCase: CustomTestStringConvertible, Sendable {
     "llama-patterns", "llama-rslora-patterns", "llama-lora-bias", "llama-bias-all", "llama-bias-only", "llama-modules",
     "llama-embedding-saved", "llama-dora-bias", "llama-layers", "llama-regex", "llama-exclude", "llama-default", "llama-pissa",
     "llama-olora", "llama-mica", "llama-pissa-converted", "tied-head-saved", "tied-embedding-saved", "tied-both-saved",
-    "gpt2-conv", "gpt2-bias-all", "gpt2-bias-only", "gpt2-bias-all-modules", "gpt2-all", "gpt2-default", "gpt2-dora", "gpt2-pissa",
+    "gpt2-conv", "gpt2-bias-all", "gpt2-bias-only", "gpt2-bias-all-modules", "gpt2-all", "gpt2-default", "gpt2-dora",
+    "gpt2-pissa",
     "llama-embedding", "tied-embedding", "gpt2-embedding", "llama-tokens", "tied-tokens",
   ].map { PEFTCase(name: $0) }
 }
@@ -57,7 +58,8 @@ struct PEFTParityTests {
     let model = try ModelLoader.load(example.base)
     let stored = try AdapterReader.read(example.folder, for: model, registry: registry)
     let expected = try example.expected()
-    #expect(distance(try PEFTCase.logits(model, stored.adapter), expected) < 2e-6)
+    let off = distance(try PEFTCase.logits(model, stored.adapter), expected)
+    #expect(off < 2e-6, "\(off)")
     #expect(distance(try PEFTCase.logits(model, nil), expected) > 1e-3)
   }
 
@@ -91,8 +93,11 @@ struct PEFTParityTests {
     let model = try ModelLoader.load(example.base)
     let stored = try AdapterReader.read(example.folder, for: model, registry: registry)
     let expected = try example.expected()
-    try Merging.merge(stored.adapter, into: model, to: scratch["merged"])
-    #expect(distance(try PEFTCase.logits(ModelLoader.load(scratch["merged"]), nil), expected) < 4e-6)
+    // With a bias on B, maps without one of their own cannot take it.
+    if !example.name.contains("lora-bias") {
+      try Merging.merge(stored.adapter, into: model, to: scratch["merged"])
+      #expect(distance(try PEFTCase.logits(ModelLoader.load(scratch["merged"]), nil), expected) < 4e-6)
+    }
     // A change of DoRA's has full rank.
     let rank: Int? = example.name.contains("dora") ? 64 : nil
     try LoRAExport.write(stored.adapter, of: model, rank: rank, to: scratch["plain"])
@@ -121,16 +126,17 @@ struct PEFTParityTests {
   func trainedNames() throws {
     func names(_ name: String) throws -> [String] {
       let example = PEFTCase(name: name)
-      return try AdapterReader.read(example.folder, for: ModelLoader.load(example.base), registry: registry).adapter.trained.keys.sorted()
+      return try AdapterReader.read(example.folder, for: ModelLoader.load(example.base), registry: registry).adapter.trained.keys
+        .sorted()
     }
     #expect(try names("llama-bias-only") == (0..<3).map { "model.layers.\($0).self_attn.q_proj.bias" })
     #expect(try names("llama-bias-all").count == 12)
     // `norm` ends the names of the layers' norms as well, as PEFT reads it.
-    #expect(
-      try names("llama-modules")
-        == ["lm_head.weight"]
-        + (0..<3).flatMap { ["model.layers.\($0).input_layernorm.weight"] + ($0 == 2 ? ["model.layers.2.mlp.down_proj.weight"] : [])
-          + ["model.layers.\($0).post_attention_layernorm.weight"] } + ["model.norm.weight"])
+    var norms = ["lm_head.weight", "model.layers.2.mlp.down_proj.weight", "model.norm.weight"]
+    for layer in 0..<3 {
+      for norm in ["input", "post_attention"] { norms.append("model.layers.\(layer).\(norm)_layernorm.weight") }
+    }
+    #expect(try names("llama-modules") == norms.sorted())
     // The head is the table, and stays what it was.
     #expect(try names("tied-embedding-saved") == ["lm_head.weight", "model.embed_tokens.weight"])
   }
@@ -164,7 +170,9 @@ struct PEFTParityTests {
       ("llama-modules", "lm_head.weight", "lm_head.modules_to_save.weight"),
       ("llama-dora-bias", "lora_magnitude_vector", "lora_magnitude_vector.default.weight"),
     ] {
-      let folder = try scratch.adapter("peft/\(name)") { for i in $0.indices { $0[i].name = $0[i].name.replacing(from, with: to) } }
+      let folder = try scratch.adapter("peft/\(name)") {
+        for i in $0.indices { $0[i].name = $0[i].name.replacing(from, with: to) }
+      }
       let read = try AdapterReader.read(folder, for: model, registry: registry).adapter
       #expect(distance(try PEFTCase.logits(model, read), try PEFTCase(name: name).expected()) < 2e-6)
     }

@@ -43,7 +43,7 @@ struct GGUFTests {
       do {
         let file = try GGUFFile(scratch["b.gguf"])
         for tensor in file.tensors { _ = file.floats(of: tensor) }
-      } catch let error as FileError {
+      } catch {
         #expect(error.kind == .badData)
       }
     }
@@ -78,11 +78,14 @@ struct GGUFTests {
     #expect(try heard(Array("GGUF".utf8) + number(1, 4)) == "is GGUF of version 1 (versions 2 and 3 can be read)")
     #expect(try heard(start + number(.max) + number(0)).hasPrefix("is cut short"))
     #expect(try heard(start + number(0) + number(1) + number(.max) + [0, 0, 0, 0, 0]).contains("a text of"))
-    #expect(try heard(start + number(0) + number(1) + key + number(9, 4) + number(0, 4) + number(1 << 62)).contains("an array of"))
+    #expect(
+      try heard(start + number(0) + number(1) + key + number(9, 4) + number(0, 4) + number(1 << 62)).contains("an array of"))
     #expect(try heard(start + number(0) + number(1) + key + number(77, 4) + number(0)).contains("unknown type 77"))
     let nested = (0..<6).flatMap { _ in number(9, 4) + number(1) }
     #expect(try heard(start + number(0) + number(1) + key + number(9, 4) + nested).contains("deeper than 4"))
-    #expect(try heard(start + number(0) + number(2) + (key + number(7, 4) + [1]) + (key + number(7, 4) + [1])).contains("two values for 'a'"))
+    #expect(
+      try heard(start + number(0) + number(2) + (key + number(7, 4) + [1]) + (key + number(7, 4) + [1])).contains(
+        "two values for 'a'"))
     #expect(try heard(tensor([.max, .max])).contains("has an extent of"))
     #expect(try heard(tensor([0])).contains("has an extent of 0"))
     #expect(try heard(tensor([8], type: 12)).contains("F32, F16, BF16 and Q8_0 can be read"))

@@ -55,7 +55,8 @@ struct PathPatternTests {
     let path = String(repeating: "a", count: 60) + "b"
     for text in [
       "(a+)+", "(a|aa)+", "((((a+)+)+)+)+", "(a*)*c", "(.*)*(.*)*(.*)*c", "((a?){1000}){1000}c", "(a|a|a|a){60}c",
-      String(repeating: "(", count: 30) + "a" + String(repeating: "+)", count: 29) + ")", String(repeating: "a?", count: 60) + "c",
+      String(repeating: "(", count: 30) + "a" + String(repeating: "+)", count: 29) + ")",
+      String(repeating: "a?", count: 60) + "c",
     ] {
       #expect(try PathPattern(text).matches(path) == false, "\(text)")
     }

@@ -11,9 +11,9 @@ import Testing
 
 /// Tensors of the base that are trained beside an adapter: chosen by the run file, held by the adapter's files.
 @Suite struct TrainedBaseTests {
-  private static let gpt2 = ParityTests.runs + "/gpt2-tiny"
-
-  private func session(_ keys: String, _ scratch: RunTests.Scratch, family: String = "gpt2", name: String = "a") throws -> RunSession {
+  private func session(_ keys: String, _ scratch: RunTests.Scratch, family: String = "gpt2", name: String = "a") throws
+    -> RunSession
+  {
     let folder = "\(ParityTests.runs)/\(family)-tiny"
     let path = "\(scratch.path)/\(name).yaml"
     try WholeFile.write(
@@ -23,11 +23,12 @@ import Testing
       data: { tokens: \(folder)/lora/batches.safetensors }
       optimizer: { name: adamw, lr: 1e-2 }
       steps: 3
-      batch_size: 1
+      batch_size: 2
       output_dir: \(scratch.path)/\(name)
       """, to: path)
     let registry = try Catalog.registry()
-    return try RunSession(RunFile.load(path, registry: registry, sites: { model, _ in try ModelLoader.load(model).adaptable }), registry: registry)
+    return try RunSession(
+      RunFile.load(path, registry: registry, sites: { model, _ in try ModelLoader.load(model).adaptable }), registry: registry)
   }
 
   @Test(
@@ -47,7 +48,7 @@ import Testing
     #expect(outcome.modelPath == nil)
     let expected = count > 0 ? count : model.parameters.count { $0.name.hasSuffix(ending) }
     #expect(outcome.adapter.trained.count == expected && expected > 0)
-    for (name, value) in outcome.adapter.trained { #expect(!value.isIdentical(to: model.values(of: name)), "\(name)") }
+    for (name, value) in outcome.adapter.trained { #expect(value.floats != model.values(of: name).floats, "\(name)") }
     let read = try AdapterReader.read(try #require(outcome.adapterPath), for: model, registry: session.registry)
     #expect(read.adapter.trained.mapValues(\.floats) == outcome.adapter.trained.mapValues(\.floats))
     #expect(read.entry == session.entry)
@@ -79,26 +80,37 @@ import Testing
   @Test(
     "what cannot be is told with its place",
     arguments: [
-      ("method: lora\nmodules_to_save: [nothing]", "a.yaml:3:17: modules_to_save: no module of this gpt2 model ends with `nothing`"),
+      (
+        "method: lora\nmodules_to_save: [nothing]",
+        "a.yaml:3:17: modules_to_save: no module of this gpt2 model ends with `nothing`"
+      ),
       (
         "method: lora\ntarget_modules: [c_attn]\nmodules_to_save: [_attn]",
         "a.yaml:4:17: modules_to_save: transformer.h.0.attn.c_attn is trained in full and adapted as well; leave it out of one of the two"
       ),
       ("method: full\nbias: all", "a.yaml:3:7: `bias` says nothing here: `full` has no adapter, it trains the whole base"),
       ("method: lora\nbias: some", "a.yaml:3:7: bias is the string \"some\", but must be one of none, lora_only, all"),
-      ("method: { use: lora, trainable: [factor-a, base, 'base:x'] }", "a.yaml:2:34: `base` in `trainable` is every tensor of the base: name no others of it"),
-      ("method: dora\ntarget_modules: [wte]", "this method adapts linear maps only, but transformer.wte is an embedding table; leave it out of the targets"),
+      (
+        "method: { use: lora, trainable: [factor-a, base, 'base:x'] }",
+        "a.yaml:2:34: `base` in `trainable` is every tensor of the base: name no others of it"
+      ),
+      (
+        "method: dora\ntarget_modules: [wte]",
+        "this method adapts linear maps only, but transformer.wte is an embedding table; leave it out of the targets"
+      ),
     ])
   func refused(_ keys: String, _ said: String) throws {
     let scratch = try RunTests.Scratch()
     let error = #expect(throws: ConfigurationErrors.self) { try session(keys, scratch) }
-    #expect("\(try #require(error))".contains(said))
+    let heard = "\(try #require(error))"
+    #expect(heard.contains(said), "\(heard)")
   }
 
   @Test("a module that is trained in full is not adapted, whatever chooses sites")
   func keptOff() throws {
     let scratch = try RunTests.Scratch()
     let session = try session("method: lora\ntarget_modules: all-linear\nmodules_to_save: [mlp.c_proj, h.1.attn]", scratch)
-    #expect(!session.sites.isEmpty && !session.sites.contains { $0.id.path.hasSuffix("mlp.c_proj") || $0.id.path.contains("h.1.attn") })
+    #expect(
+      !session.sites.isEmpty && !session.sites.contains { $0.id.path.hasSuffix("mlp.c_proj") || $0.id.path.contains("h.1.attn") })
   }
 }

@@ -54,8 +54,12 @@ struct ExportCommand: Subcommand {
       report = try GGUFAdapterWriter.write(
         stored.adapter, of: base, rank: rank, overwrites: overwrite, inputs: [adapter], to: out)
     }
-    // Nothing was converted where the adapter is written as it is.
-    let shown = ConversionReport(report: report ?? LoRAConversion.Report(sites: []), out: out)
+    guard let report else {
+      // Nothing had to be converted.
+      call.console.print(json ? (["out": .string(out), "exact": true] as JSON).text(indented: true) : "adapter: \(out)")
+      return .ok
+    }
+    let shown = ConversionReport(report: report, out: out)
     if json {
       call.console.print(shown.json.text(indented: true))
     } else {
