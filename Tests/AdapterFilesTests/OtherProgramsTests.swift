@@ -35,7 +35,7 @@ struct OtherProgramsTests {
     let (model, folder) = (try base(name), fixture("mlx/\(name)"))
     let stored = try AdapterReader.read(folder, for: model, registry: registry)
     let expected = try SafetensorsFile(fixture("mlx/logits.safetensors")).floats(of: name)
-    #expect(distance(try PEFTCase.logits(model, stored.adapter), expected) < 2e-6)
+    #expect(distance(try PEFTCase.logits(model, stored.adapter), expected) < 4e-6)
     #expect(stored.origin == nil && stored.notes.count == 1)
     try MLXWriter.write(stored.adapter, of: model, to: scratch["again"])
     let (old, new) = (

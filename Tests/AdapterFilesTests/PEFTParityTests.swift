@@ -59,7 +59,7 @@ struct PEFTParityTests {
     let stored = try AdapterReader.read(example.folder, for: model, registry: registry)
     let expected = try example.expected()
     let off = distance(try PEFTCase.logits(model, stored.adapter), expected)
-    #expect(off < 2e-6, "\(off)")
+    #expect(off < 4e-6, "\(off)")
     #expect(distance(try PEFTCase.logits(model, nil), expected) > 1e-3)
   }
 
@@ -174,7 +174,7 @@ struct PEFTParityTests {
         for i in $0.indices { $0[i].name = $0[i].name.replacing(from, with: to) }
       }
       let read = try AdapterReader.read(folder, for: model, registry: registry).adapter
-      #expect(distance(try PEFTCase.logits(model, read), try PEFTCase(name: name).expected()) < 2e-6)
+      #expect(distance(try PEFTCase.logits(model, read), try PEFTCase(name: name).expected()) < 4e-6)
     }
   }
 

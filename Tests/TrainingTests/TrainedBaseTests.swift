@@ -82,17 +82,17 @@ import Testing
     arguments: [
       (
         "method: lora\nmodules_to_save: [nothing]",
-        "a.yaml:3:17: modules_to_save: no module of this gpt2 model ends with `nothing`"
+        "a.yaml:3:18: modules_to_save: no module of this gpt2 model ends with `nothing`"
       ),
       (
         "method: lora\ntarget_modules: [c_attn]\nmodules_to_save: [_attn]",
-        "a.yaml:4:17: modules_to_save: transformer.h.0.attn.c_attn is trained in full and adapted as well; leave it out of one of the two"
+        "a.yaml:4:18: modules_to_save: transformer.h.0.attn.c_attn is trained in full and adapted as well; leave it out of one of the two"
       ),
       ("method: full\nbias: all", "a.yaml:3:7: `bias` says nothing here: `full` has no adapter, it trains the whole base"),
-      ("method: lora\nbias: some", "a.yaml:3:7: bias is the string \"some\", but must be one of none, lora_only, all"),
+      ("method: lora\nbias: some", "a.yaml:3:7: `bias` is the string 'some', but must be one of none, lora_only, all"),
       (
         "method: { use: lora, trainable: [factor-a, base, 'base:x'] }",
-        "a.yaml:2:34: `base` in `trainable` is every tensor of the base: name no others of it"
+        "a.yaml:2:33: `base` in `trainable` is every tensor of the base: name no others of it"
       ),
       (
         "method: dora\ntarget_modules: [wte]",
