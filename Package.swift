@@ -50,7 +50,10 @@ let package = Package(
     .executable(name: "peft", targets: ["peft"]),
     .library(
       name: "SwiftPEFT",
-      targets: ["PEFTKernel", "Blocks", "Engine", "Registry", "Tokenization", "Models", "AdapterFiles", "Training", "Catalog"]),
+      targets: [
+        "PEFTKernel", "Blocks", "Engine", "Registry", "ChatTemplates", "Tokenization", "Models", "AdapterFiles", "Training",
+        "Catalog",
+      ]),
     .library(name: "PEFTConformance", targets: ["Conformance"]),
     .library(name: "PEFTCommand", targets: ["PEFTCLI"]),
   ],
@@ -67,6 +70,7 @@ let package = Package(
 
     // The house, bottom to top: a target may import only what stands above it in this list.
     room("JSON"),
+    room("ChatTemplates", ["JSON"]),
     room("YAML", ["CYAML"]),
     room("Engine", ["CKernels", "COpenBLAS", "CLAPACKE"]),
     room("PEFTKernel", ["Engine"]),
@@ -76,7 +80,11 @@ let package = Package(
     room("Models", ["PEFTKernel", "Engine", "Files", "JSON"]),
     room("Registry", ["PEFTKernel", "YAML", "JSON", "Files"]),
     room("AdapterFiles", ["Registry", "Models", "PEFTKernel", "Engine", "Files", "JSON"]),
-    room("Training", ["AdapterFiles", "Registry", "Models", "Tokenization", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
+    room(
+      "Training",
+      [
+        "AdapterFiles", "Registry", "Models", "Tokenization", "ChatTemplates", "Blocks", "PEFTKernel", "Engine", "Files", "JSON",
+      ]),
     room("Conformance", ["Training", "AdapterFiles", "Registry", "Models", "Blocks", "PEFTKernel", "Engine", "Files", "JSON"]),
     .target(
       name: "Catalog", dependencies: plugins.map { .init(stringLiteral: $0) } + ["Blocks", "PEFTKernel", "Registry"],
@@ -85,9 +93,8 @@ let package = Package(
     room(
       "PEFTCLI",
       [
-        "Conformance", "Training", "AdapterFiles", "Registry", "Models", "Tokenization", "Blocks", "PEFTKernel", "Engine",
-        "Files", "JSON",
-        "YAML",
+        "Conformance", "Training", "AdapterFiles", "Registry", "Models", "Tokenization", "ChatTemplates", "Blocks", "PEFTKernel",
+        "Engine", "Files", "JSON", "YAML",
         .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(name: "peft", dependencies: ["PEFTCLI", "Catalog"], swiftSettings: settings),
@@ -108,6 +115,7 @@ let package = Package(
       tests("PEFTKernelTests", ["PEFTKernel", "Engine"]),
       tests("BlocksTests", ["Blocks", "Catalog", "Conformance", "PEFTKernel", "Engine"]),
       tests("JSONTests", ["JSON"]),
+      tests("ChatTemplatesTests", ["ChatTemplates", "JSON"], resources: [.copy("Fixtures")]),
       tests("YAMLTests", ["YAML"]),
       tests("FilesTests", ["Files"]),
       tests("TokenizationTests", ["Tokenization", "JSON"], resources: [.copy("Fixtures")]),
@@ -119,7 +127,10 @@ let package = Package(
         resources: [.copy("Fixtures")]),
       tests(
         "TrainingTests",
-        ["Training", "AdapterFiles", "Catalog", "Registry", "Models", "Files", "Blocks", "PEFTKernel", "Engine", "JSON"],
+        [
+          "Training", "AdapterFiles", "Catalog", "Registry", "Models", "Tokenization", "ChatTemplates", "Files", "Blocks",
+          "PEFTKernel", "Engine", "JSON",
+        ],
         resources: [.copy("Fixtures")]),
       tests(
         "ConformanceTests", ["Conformance", "Catalog", "Training", "Registry", "Files", "Blocks", "PEFTKernel", "Engine"],

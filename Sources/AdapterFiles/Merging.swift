@@ -25,17 +25,19 @@ public enum Merging {
   /// Writes the model directory whose weights are W + ΔW, computed in double and rounded once to `dtype` (nil: each
   /// tensor's own). All else is the base's.
   ///
-  /// One tensor at a time is in memory. Refuses methods that depend on the input, biases where the base has none, and
+  /// One tensor at a time is in memory, and a weight file holds at most `shardLimit` bytes. Refuses methods that depend on the input, biases where the base has none, and
   /// values that are not finite or that the type cannot hold. The base and `inputs` are never replaced. A record of the base's files, and
   /// of the adapter's in `adapterFolder`, comes to lie in the directory: ``Unmerging`` works from it.
   @discardableResult
   public static func merge(
     _ adapter: Adapter, into model: any LanguageModel, dtype: StoredType? = nil,
-    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], from adapterFolder: String? = nil, to folder: String
+    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], from adapterFolder: String? = nil,
+    shardLimit: Int = ModelWriter.standardShardLimit, to folder: String
   ) throws -> Report {
     let reports = Reports()
     var copy = try ModelCopy(model, dtype: dtype)
     let plan = try plan(adapter, into: model, reports)
+    copy.shardLimit = shardLimit
     copy.changed = plan.changed
     copy.ownHead = plan.ownHead
     if !model.directory.tensorNames.isEmpty { copy.record = try MergeRecord(of: model.directory, adapter: adapterFolder) }

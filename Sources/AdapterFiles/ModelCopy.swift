@@ -9,6 +9,8 @@ struct ModelCopy {
   let model: any LanguageModel
   /// Of every tensor; nil to keep each one's own.
   var dtype: StoredType?
+  /// Bytes of numbers that a weight file holds at most.
+  var shardLimit = WeightFiles.standardLimit
   /// New values by parameter name, in the file's shape; made when their turn has come.
   var changed: [String: () throws -> Tensor] = [:]
   /// A head of its own for a model that shares the embedding table: its name, and its values [vocabulary, hidden].
@@ -42,8 +44,7 @@ struct ModelCopy {
       tensors.append(made(head.name, head.shape, dtype ?? head.type, fault, head.make))
     }
     do {
-      try SafetensorsWriter.write(
-        tensors, metadata: ["format": "pt"], to: Folder.join(directory.partial, "model.safetensors"))
+      try WeightFiles.write(tensors, limit: shardLimit, to: directory.partial)
     } catch {
       throw fault.error ?? error
     }

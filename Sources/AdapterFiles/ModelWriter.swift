@@ -5,14 +5,17 @@ import PEFTKernel
 
 /// Writes models: with parameters that were trained, or in another number type.
 public enum ModelWriter {
+  /// Bytes of numbers that a weight file holds at most, where nobody says otherwise: 5 GB.
+  public static var standardShardLimit: Int { WeightFiles.standardLimit }
+
   /// Writes a Hugging Face directory: the model's parameters, those in `replacing` (by name, in the file's shape) with new
   /// values, rounded once to `dtype` (nil: each to its own); config and tokenizer files as the base has them.
   ///
-  /// Tied tensors are written once. The directory appears whole or not at all. Refuses values that are not finite or that
+  /// Tied tensors are written once, in several files of at most `shardLimit` bytes where one would be larger. The directory appears whole or not at all. Refuses values that are not finite or that
   /// the type cannot hold, and names the model does not know. The base and `inputs` are never replaced.
   public static func write(
     _ model: any LanguageModel, replacing: [String: Tensor] = [:], dtype: StoredType? = nil,
-    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], to folder: String
+    existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], shardLimit: Int = standardShardLimit, to folder: String
   ) throws {
     let known = Set(model.parameters.map(\.name))
     let unknown = replacing.keys.filter { !known.contains($0) }.sorted()
@@ -20,6 +23,7 @@ public enum ModelWriter {
       throw Refusal("a \(model.modelType) model of this config has no \(AdapterNames.listed(unknown))")
     }
     var copy = try ModelCopy(model, dtype: dtype)
+    copy.shardLimit = shardLimit
     copy.changed = replacing.mapValues { tensor in { tensor } }
     try copy.write(existing: existing, inputs: inputs, to: folder)
   }

@@ -35,7 +35,7 @@ struct PEFTMatcher {
   var layerPatterns: [PathPattern] = []
 
   func answer(_ path: String) -> Answer {
-    if exclude?.take(path) == true || subset.keepsAdaptersOff(path) { return .excluded }
+    if isOff(path) { return .excluded }
     guard case .list(let words) = targets else { return targets.take(path) ? .taken : .left }
     // Named in full, a module is meant in whatever layer.
     if words.contains(path) { return .taken }
@@ -65,9 +65,10 @@ struct PEFTMatcher {
   func sites(of model: any LanguageModel) throws(Refusal) -> [Site] {
     if case .allLinear = targets {
       let linear = model.sites.filter { $0.kind == .linear && $0.use != "head" }
-      return try some(linear.filter { answer($0.id.path, isTaken: true) }, of: linear)
+      return try some(linear.filter { !$0.paths.contains(where: isOff) }, of: linear)
     }
-    let sites = Dictionary(model.adaptable.map { ($0.id.path, $0) }) { first, _ in first }
+    // A module may be called by any name that its libraries had for it.
+    let sites = Dictionary(model.adaptable.flatMap { site in site.paths.map { ($0, site) } }) { first, _ in first }
     var taken: Set<SiteID> = []
     for path in Self.modules(of: model) where answer(path) == .taken {
       guard let site = sites[path] else {
@@ -77,12 +78,11 @@ struct PEFTMatcher {
     }
     let words = Self(targets: targets, exclude: nil, subset: TrainableSubset(roles: []))
     return try some(
-      model.adaptable.filter { taken.contains($0.id) }, of: model.adaptable.filter { words.answer($0.id.path) == .taken })
+      model.adaptable.filter { taken.contains($0.id) },
+      of: model.adaptable.filter { $0.paths.contains { words.answer($0) == .taken } })
   }
 
-  private func answer(_ path: String, isTaken: Bool) -> Bool {
-    isTaken && exclude?.take(path) != true && !subset.keepsAdaptersOff(path)
-  }
+  private func isOff(_ path: String) -> Bool { exclude?.take(path) == true || subset.keepsAdaptersOff(path) }
 
   private func some(_ sites: [Site], of meant: [Site]) throws(Refusal) -> [Site] {
     guard sites.isEmpty else { return sites }
@@ -102,7 +102,7 @@ struct PEFTMatcher {
   /// The paths of all modules that hold tensors, or modules with tensors.
   private static func modules(of model: any LanguageModel) -> [String] {
     var (paths, seen): ([String], Set<String>) = ([], [])
-    for name in model.tensorNames + model.sites.map({ $0.id.path + ".weight" }) {
+    for name in model.tensorNames + model.sites.flatMap({ $0.paths.map { $0 + ".weight" } }) {
       for index in name.indices where name[index] == "." {
         let path = String(name[..<index])
         if seen.insert(path).inserted { paths.append(path) }

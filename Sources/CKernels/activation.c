@@ -80,3 +80,27 @@ CLONED void swiglu_backward_f32(float *dg, float *du, const float *g, const floa
        PUT(dg, d * q * (s + p * (s * r)));
        PUT(du, d * (p * s)););
 }
+
+CLONED void geglu_tanh_f32(float *y, const float *g, const float *u, size_t n) {
+  EACH(n, GET(p, g); GET(q, u); f32x16 s = TWO_U(p); sigmoid16(&s); PUT(y, p * s * q););
+}
+
+CLONED void geglu_tanh_backward_f32(float *dg, float *du, const float *g, const float *u, const float *dy, size_t n) {
+  EACH(n, GET(p, g); GET(q, u); GET(d, dy);
+       const f32x16 v = TWO_U(p);
+       f32x16 s, r;
+       logistic16(&v, &s, &r);
+       const f32x16 slope = p * p * 0.2140644488178f + 1.59576912161f;
+       PUT(dg, d * q * (s + p * slope * (s * r)));
+       PUT(du, d * (p * s)););
+}
+
+CLONED void softcap_f32(float *y, const float *x, float scale, float cap, size_t n) {
+  const float factor = scale / cap;
+  EACH(n, GET(p, x); p *= factor; tanh16(&p); PUT(y, p * cap););
+}
+
+CLONED void softcap_backward_f32(float *dx, const float *y, const float *dy, float scale, float cap, size_t n) {
+  const float factor = 1.0f / cap;
+  EACH(n, GET(p, y); GET(g, dy); p *= factor; PUT(dx, g * ((1.0f - p * p) * scale)););
+}

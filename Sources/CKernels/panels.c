@@ -75,7 +75,7 @@ HELPER void block(float *c, size_t stride, int accumulate, const float *a, size_
 
 HELPER void product(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
                     const float *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal,
-                    size_t first, const size_t halves) {
+                    size_t first, size_t window, const size_t halves) {
   const size_t width = halves * 16;
   for (size_t j = 0; j < cols; j += width) {
     const float *b = panels + j / WIDTH * WIDTH * panel_depth + j % WIDTH;
@@ -83,9 +83,18 @@ HELPER void product(float *c, size_t stride, int accumulate, const float *a, siz
     for (size_t i = 0; i < rows; i += HEIGHT) {
       const size_t count = rows - i < HEIGHT ? rows - i : HEIGHT;
       size_t from = 0, to = depth;
-      if (causal == CK_CAUSAL_COLUMNS && j > first + i + count - 1) continue;
-      if (causal == CK_CAUSAL_DEPTH && to > first + i + count) to = first + i + count;
-      if (causal == CK_CAUSAL_ROWS && i > first) from = i - first < depth ? i - first : depth;
+      // From the first position that the first of these rows sees to where the last one's sight ends.
+      const size_t end = first + i + count;
+      const size_t begin = window && first + i + 1 > window ? first + i + 1 - window : 0;
+      if (causal == CK_CAUSAL_COLUMNS && (j >= end || j + width <= begin)) continue;
+      if (causal == CK_CAUSAL_DEPTH) {
+        if (to > end) to = end;
+        from = begin < to ? begin : to;
+      }
+      if (causal == CK_CAUSAL_ROWS) {
+        if (window && i + count - 1 + window < first + to) to = i + count - 1 + window > first ? i + count - 1 + window - first : 0;
+        if (i > first) from = i - first < to ? i - first : to;
+      }
       float *place = c + i * stride + j;
       const float *left = a + i * row + from * column, *right = b + from * WIDTH;
       const size_t n = to - from;
@@ -103,22 +112,23 @@ HELPER void product(float *c, size_t stride, int accumulate, const float *a, siz
 
 CLONED void panel_product_narrow_f32(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
                                      const float *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth,
-                                     int causal, size_t first) {
-  product(c, stride, accumulate, a, row, column, panels, panel_depth, rows, cols, depth, causal, first, 1);
+                                     int causal, size_t first, size_t window) {
+  product(c, stride, accumulate, a, row, column, panels, panel_depth, rows, cols, depth, causal, first, window, 1);
 }
 
 CLONED void panel_product_wide_f32(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
                                    const float *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth,
-                                   int causal, size_t first) {
-  product(c, stride, accumulate, a, row, column, panels, panel_depth, rows, cols, depth, causal, first, 2);
+                                   int causal, size_t first, size_t window) {
+  product(c, stride, accumulate, a, row, column, panels, panel_depth, rows, cols, depth, causal, first, window, 2);
 }
 
 void panel_product_f32(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
                        const float *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal,
-                       size_t first) {
+                       size_t first, size_t window) {
   if (cpu_has_avx512()) {
-    panel_product_wide_f32(c, stride, accumulate, a, row, column, panels, panel_depth, rows, cols, depth, causal, first);
+    panel_product_wide_f32(c, stride, accumulate, a, row, column, panels, panel_depth, rows, cols, depth, causal, first, window);
   } else {
-    panel_product_narrow_f32(c, stride, accumulate, a, row, column, panels, panel_depth, rows, cols, depth, causal, first);
+    panel_product_narrow_f32(c, stride, accumulate, a, row, column, panels, panel_depth, rows, cols, depth, causal, first,
+                             window);
   }
 }

@@ -95,6 +95,27 @@ void FN(swiglu_backward)(T *dg, T *du, const T *g, const T *u, const T *dy, size
   }
 }
 
+void FN(geglu_tanh)(T *y, const T *g, const T *u, size_t n) {
+  LOOP {
+    const T v = g[i];
+    y[i] = (T)0.5 * v * (1 + M(tanh)(ROOT_2_PI * (v + CUBIC * v * v * v))) * u[i];
+  }
+}
+
+void FN(geglu_tanh_backward)(T *dg, T *du, const T *g, const T *u, const T *dy, size_t n) {
+  LOOP {
+    const T v = g[i], q = u[i], d = dy[i], h = M(tanh)(ROOT_2_PI * (v + CUBIC * v * v * v));
+    dg[i] = d * q * (T)0.5 * ((1 + h) + v * (1 - h * h) * ROOT_2_PI * (1 + 3 * CUBIC * v * v));
+    du[i] = d * (T)0.5 * v * (1 + h);
+  }
+}
+
+void FN(softcap)(T *y, const T *x, T scale, T cap, size_t n) { LOOP y[i] = cap * M(tanh)(scale * x[i] / cap); }
+
+void FN(softcap_backward)(T *dx, const T *y, const T *dy, T scale, T cap, size_t n) {
+  LOOP dx[i] = dy[i] * ((1 - y[i] / cap * (y[i] / cap)) * scale);
+}
+
 void FN(adamw)(T *param, const T *grad, T *m, T *v, double lr, double beta1, double beta2, double eps,
                double weight_decay, double bias_correction1, double bias_correction2, size_t n) {
   const T decay = (T)(1 - lr * weight_decay), mix = (T)(1 - beta1), rest = (T)(1 - (1 - beta1));

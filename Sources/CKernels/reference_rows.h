@@ -104,9 +104,14 @@ static void FN(softmax_backward_row)(T *d, const T *p, size_t cols, size_t lo, s
   COLS d[j] = j >= lo && j < hi ? p[j] * (d[j] - mean) * scale : 0;
 }
 
-void FN(softmax_causal)(T *scores, size_t rows, size_t cols, size_t first_query_position, T scale,
+static size_t FN(window_begin)(size_t end, size_t window) { return window && end > window ? end - window : 0; }
+
+void FN(softmax_causal)(T *scores, size_t rows, size_t cols, size_t first_query_position, size_t window, T scale,
                         const uint8_t *allowed) {
-  ROWS FN(softmax_row)(scores + t * cols, cols, 0, first_query_position + t + 1, scale, allowed);
+  ROWS {
+    const size_t end = first_query_position + t + 1;
+    FN(softmax_row)(scores + t * cols, cols, FN(window_begin)(end, window), end, scale, allowed);
+  }
 }
 
 void FN(softmax_masked)(T *scores, size_t rows, size_t cols, const int32_t *lo, const int32_t *hi, T scale,
@@ -115,8 +120,11 @@ void FN(softmax_masked)(T *scores, size_t rows, size_t cols, const int32_t *lo, 
 }
 
 void FN(softmax_causal_backward)(T *dscores, const T *p, size_t rows, size_t cols, size_t first_query_position,
-                                 T scale) {
-  ROWS FN(softmax_backward_row)(dscores + t * cols, p + t * cols, cols, 0, first_query_position + t + 1, scale);
+                                 size_t window, T scale) {
+  ROWS {
+    const size_t end = first_query_position + t + 1;
+    FN(softmax_backward_row)(dscores + t * cols, p + t * cols, cols, FN(window_begin)(end, window), end, scale);
+  }
 }
 
 void FN(softmax_masked_backward)(T *dscores, const T *p, size_t rows, size_t cols, const int32_t *lo,
@@ -316,16 +324,19 @@ void FN(pack_panels)(T *panels, const T *x, size_t stride, int transposed, size_
 }
 
 void FN(panel_product)(T *c, size_t stride, int accumulate, const T *a, size_t row, size_t column, const T *panels,
-                       size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal, size_t first) {
+                       size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal, size_t first,
+                       size_t window) {
+#define IS_HIDDEN(key, query) ((key) > first + (query) || (window && (key) + window <= first + (query)))
   for (size_t i = 0; i < rows; i++) {
     for (size_t j = 0; j < cols; j++) {
-      if (causal == CK_CAUSAL_COLUMNS && j > first + i) continue;
+      if (causal == CK_CAUSAL_COLUMNS && IS_HIDDEN(j, i)) continue;
       T sum = 0;
       for (size_t l = 0; l < depth; l++) {
-        if ((causal == CK_CAUSAL_DEPTH && l > first + i) || (causal == CK_CAUSAL_ROWS && i > first + l)) continue;
+        if ((causal == CK_CAUSAL_DEPTH && IS_HIDDEN(l, i)) || (causal == CK_CAUSAL_ROWS && IS_HIDDEN(i, l))) continue;
         sum += a[i * row + l * column] * panels[(j / 32 * panel_depth + l) * 32 + j % 32];
       }
       c[i * stride + j] = accumulate ? c[i * stride + j] + sum : sum;
     }
   }
 }
+#undef IS_HIDDEN

@@ -63,10 +63,14 @@ HELPER void softmax_backward_row(float *row, const float *p, size_t cols, size_t
   EACH(n, GET(a, d); GET(b, p); PUT(d, b * (a - mean) * scale););
 }
 
-CLONED void softmax_causal_f32(float *scores, size_t rows, size_t cols, size_t first_query_position, float scale,
-                               const uint8_t *allowed) {
+// The first of the columns before `end` that a window of that size still shows.
+HELPER size_t window_begin(size_t end, size_t window) { return window && end > window ? end - window : 0; }
+
+CLONED void softmax_causal_f32(float *scores, size_t rows, size_t cols, size_t first_query_position, size_t window,
+                               float scale, const uint8_t *allowed) {
   for (size_t t = 0; t < rows; t++) {
-    softmax_row(scores + t * cols, cols, 0, first_query_position + t + 1, scale, allowed);
+    const size_t end = first_query_position + t + 1;
+    softmax_row(scores + t * cols, cols, window_begin(end, window), end, scale, allowed);
   }
 }
 
@@ -78,9 +82,10 @@ CLONED void softmax_masked_f32(float *scores, size_t rows, size_t cols, const in
 }
 
 CLONED void softmax_causal_backward_f32(float *dscores, const float *p, size_t rows, size_t cols,
-                                        size_t first_query_position, float scale) {
+                                        size_t first_query_position, size_t window, float scale) {
   for (size_t t = 0; t < rows; t++) {
-    softmax_backward_row(dscores + t * cols, p + t * cols, cols, 0, first_query_position + t + 1, scale);
+    const size_t end = first_query_position + t + 1;
+    softmax_backward_row(dscores + t * cols, p + t * cols, cols, window_begin(end, window), end, scale);
   }
 }
 

@@ -33,18 +33,51 @@ public struct RowLayout: Sendable {
   public var count: Int { positions.count }
 }
 
-/// Heads of a causal attention: `heads` queries of width `width`, `groups` keys and values shared among them.
+/// Heads of an attention: `heads` queries of width `width`, `groups` keys and values shared among them.
 public struct AttentionShape: Sendable {
+  /// Which positions of its sequence a query may look at.
+  public enum Sight: Sendable, Hashable {
+    /// Its own and those before it.
+    case past
+    /// As many of those before it that with its own they are this many, at least 1.
+    case window(Int)
+    /// All of them.
+    case whole
+  }
+
+  /// What a query gets that may see nothing but hidden rows.
+  public enum Fallback: Sendable, Hashable {
+    /// The mean over its sequence, as where masks are added to scores.
+    case mean
+    /// Zeros, as where masks are applied.
+    case zeros
+  }
+
   public var heads: Int
   public var groups: Int
   public var width: Int
   public var scale: Double
+  public var sight: Sight
+  public var fallback = Fallback.mean
+  /// Where scores are bent to: s becomes cap · tanh(s / cap).
+  public var scoreCap: Double?
 
-  public init(heads: Int, groups: Int, width: Int, scale: Double) {
+  public init(heads: Int, groups: Int, width: Int, scale: Double, sight: Sight = .past, scoreCap: Double? = nil) {
     self.heads = heads
     self.groups = groups
     self.width = width
     self.scale = scale
+    self.sight = sight
+    self.scoreCap = scoreCap
+  }
+
+  /// The positions that the query at `position` of a sequence of `length` may look at.
+  func sight(from position: Int, of length: Int) -> Range<Int> {
+    switch sight {
+    case .past: 0..<position + 1
+    case .window(let size): max(0, position + 1 - size)..<position + 1
+    case .whole: 0..<length
+    }
   }
 }
 
@@ -78,7 +111,7 @@ extension Tensor {
     return turned(self, 1).recorded([self]) { [node] dy, gradients in gradients.add(node, turned(dy, -1)) }
   }
 
-  /// Causal attention of q [T, heads·width] over k, v [T, groups·width], sequence by sequence.
+  /// Attention of q [T, heads·width] over k, v [T, groups·width], sequence by sequence.
   ///
   /// Probabilities are never all in memory: blocks of queries are scored, softened and used, and scored again on the way
   /// back. A query that may see nothing looks at its whole sequence evenly, as the reference implementations do.
@@ -102,7 +135,7 @@ extension Tensor {
       let keys = KeyPanels(k, v, blocks[heads[run].lowerBound], shape)
       for index in heads[run] {
         let p = blocks[index].probabilities(q, keys, rows, shape)
-        blocks[index].output(blocks[index].dropped(p, dropout, index), keys, rows, y, shape)
+        blocks[index].output(blocks[index].dropped(p, dropout, index), keys, y, shape)
       }
     }
     let (keptQ, keptK, keptV) = (q.detached, k.detached, v.detached)
@@ -121,156 +154,5 @@ extension Tensor {
       gradients.add(kNode, dk)
       gradients.add(vNode, dv)
     }
-  }
-}
-
-/// The keys and values that the heads of a group share, in the order products read them: k [keys, width], v [keys, width].
-struct KeyPanels {
-  let transposedKeys: Panels
-  /// Of the way forward.
-  let values: Panels?
-  /// Of the way back.
-  let keys: Panels?
-  let transposedValues: Panels?
-
-  init(_ k: Tensor, _ v: Tensor, _ block: AttentionBlock, _ shape: AttentionShape, forGradient: Bool = false) {
-    let columns = block.group * shape.width..<(block.group + 1) * shape.width
-    func panels(_ x: Tensor, transposed: Bool = false) -> Panels {
-      Panels(x, rows: block.sequence, columns: columns, transposed: transposed)
-    }
-    transposedKeys = panels(k, transposed: true)
-    values = forGradient ? nil : panels(v)
-    keys = forGradient ? panels(k) : nil
-    transposedValues = forGradient ? panels(v, transposed: true) : nil
-  }
-}
-
-/// Some queries of one head against the keys they can see.
-struct AttentionBlock {
-  var head: Int
-  var group: Int
-  /// Rows of the sequence, and of the queries of this block.
-  var sequence: Range<Int>
-  var queries: Range<Int>
-  /// How many keys, from the sequence's first on, any of the queries may see.
-  var keyCount: Int
-
-  static func all(_ rows: RowLayout, _ shape: AttentionShape) -> [AttentionBlock] {
-    let height = 128
-    var blocks: [AttentionBlock] = []
-    for sequence in rows.sequences {
-      for head in 0..<shape.heads {
-        var start = sequence.lowerBound
-        while start < sequence.upperBound {
-          let end = min(sequence.upperBound, start + height)
-          // With hidden keys a query may fall back on its whole sequence.
-          let last = rows.visible == nil ? end : sequence.upperBound
-          blocks.append(
-            AttentionBlock(
-              head: head, group: head * shape.groups / shape.heads, sequence: sequence, queries: start..<end,
-              keyCount: last - sequence.lowerBound))
-          start = end
-        }
-      }
-    }
-    return blocks
-  }
-
-  /// Index ranges of neighbouring blocks of one sequence that belong together.
-  static func runs(_ blocks: [AttentionBlock], _ belong: (AttentionBlock, AttentionBlock) -> Bool) -> [Range<Int>] {
-    var runs: [Range<Int>] = []
-    for (i, block) in blocks.enumerated() {
-      if let last = runs.last, belong(blocks[last.lowerBound], block), blocks[last.lowerBound].sequence == block.sequence {
-        runs[runs.count - 1] = last.lowerBound..<i + 1
-      } else {
-        runs.append(i..<i + 1)
-      }
-    }
-    return runs
-  }
-
-  /// Position of the first query within its sequence.
-  private var first: Int { queries.lowerBound - sequence.lowerBound }
-
-  /// This head's part of x [T, heads·width] at the block's queries.
-  private func query(_ x: Tensor, _ shape: AttentionShape) -> BLAS.Operand {
-    .init(address: x.address(queries.lowerBound * x.columns + head * shape.width), stride: x.columns)
-  }
-
-  private func queryPanels(_ x: Tensor, _ shape: AttentionShape) -> Panels {
-    Panels(x, rows: queries, columns: head * shape.width..<(head + 1) * shape.width)
-  }
-
-  /// What a query does not see is 0, unless it fell back on everything.
-  private func causal(_ kind: Panels.Causal, _ rows: RowLayout) -> Panels.Causal { rows.visible == nil ? kind : .no }
-
-  /// softmax(scale · q·kᵀ) [queries, keys].
-  func probabilities(_ q: Tensor, _ keys: KeyPanels, _ rows: RowLayout, _ shape: AttentionShape) -> Tensor {
-    let p = Tensor(uninitialized: [queries.count, keyCount], q.scalar)
-    keys.transposedKeys.multiplied(
-      from: query(q, shape), rows: queries.count, columns: keyCount, causal: .columns, first: first, into: p.address(),
-      stride: keyCount)
-    func soften(_ allowed: UnsafePointer<UInt8>?) {
-      switch p.scalar {
-      case .float32: softmax_causal_f32(p.f32, queries.count, keyCount, first, Float(shape.scale), allowed)
-      case .float64: softmax_causal_f64(p.f64, queries.count, keyCount, first, shape.scale, allowed)
-      }
-    }
-    guard let visible = rows.visible else {
-      soften(nil)
-      return p
-    }
-    visible.withUnsafeBufferPointer { soften($0.baseAddress! + sequence.lowerBound) }
-    for i in 0..<queries.count where isBlind(i, visible) {
-      p.view(i * keyCount, [keyCount]).fill(1 / Double(keyCount))
-    }
-    return p
-  }
-
-  /// Whether query `i` of the block may see no key.
-  private func isBlind(_ i: Int, _ visible: [UInt8]) -> Bool {
-    !visible[sequence.lowerBound...queries.lowerBound + i].contains { $0 != 0 }
-  }
-
-  func dropped(_ p: Tensor, _ dropout: (p: Double, stream: Philox)?, _ index: Int) -> Tensor {
-    guard let dropout else { return p }
-    return p.dropout(dropout.p, dropout.stream.stream(UInt64(index)))
-  }
-
-  func output(_ p: Tensor, _ keys: KeyPanels, _ rows: RowLayout, _ y: Tensor, _ shape: AttentionShape) {
-    keys.values?.multiplied(
-      from: p.operand, rows: queries.count, depth: keyCount, causal: causal(.depth, rows), first: first,
-      into: y.address(queries.lowerBound * y.columns + head * shape.width), stride: y.columns)
-  }
-
-  func backward(
-    _ q: Tensor, _ keys: KeyPanels, _ dy: Tensor, _ sums: (dq: Tensor, dk: Tensor, dv: Tensor), _ rows: RowLayout,
-    _ shape: AttentionShape, dropout: (p: Double, stream: Philox)?, index: Int
-  ) {
-    let p = probabilities(q, keys, rows, shape)
-    let used = dropped(p, dropout, index)
-    let (n, m) = (queries.count, keyCount)
-    func add(_ a: Tensor, _ b: Panels, to sum: Tensor) {
-      b.multiplied(
-        from: a.operand.transpose, rows: m, causal: causal(.rows, rows), first: first,
-        into: sum.address(sequence.lowerBound * sum.columns + group * shape.width), stride: sum.columns, accumulate: true)
-    }
-    add(used, queryPanels(dy, shape), to: sums.dv)
-    var ds = Tensor(uninitialized: [n, m], q.scalar)
-    keys.transposedValues?.multiplied(
-      from: query(dy, shape), rows: n, columns: m, causal: causal(.columns, rows), first: first, into: ds.address(), stride: m)
-    ds = dropped(ds, dropout, index)
-    switch ds.scalar {
-    case .float32: softmax_causal_backward_f32(ds.f32, p.f32, n, m, first, Float(shape.scale))
-    case .float64: softmax_causal_backward_f64(ds.f64, p.f64, n, m, first, shape.scale)
-    }
-    if let visible = rows.visible {
-      // An even look at everything does not depend on the scores.
-      for i in 0..<n where isBlind(i, visible) { ds.view(i * m, [m]).fill(0) }
-    }
-    keys.keys?.multiplied(
-      from: ds.operand, rows: n, depth: m, causal: causal(.depth, rows), first: first,
-      into: sums.dq.address(queries.lowerBound * q.columns + head * shape.width), stride: q.columns)
-    add(ds, queryPanels(q, shape), to: sums.dk)
   }
 }

@@ -31,3 +31,18 @@ extension Tensor {
     }
   }
 }
+
+extension WeightType {
+  /// The nearest number of this type.
+  public func rounded(_ value: Double) -> Double {
+    switch self {
+    case .float64: return value
+    case .float32: return Double(Float(value))
+    case .bfloat16, .float16:
+      let bits = Tensor([value]).halves(self)
+      let y = Tensor(uninitialized: [1], .float64)
+      bits.withUnsafeBytes { Convert.widen($0.baseAddress!, self, into: y) }
+      return y.item
+    }
+  }
+}

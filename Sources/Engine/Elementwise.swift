@@ -258,10 +258,43 @@ extension Tensor {
     activated(gelu_tanh_f32, gelu_tanh_f64, keepsOutput: false, gelu_tanh_backward_acc_f32, gelu_tanh_backward_acc_f64)
   }
 
+  /// cap · tanh(x / cap): nearly x where that is small, never beyond ±cap.
+  public func softCapped(_ cap: Double) -> Tensor {
+    let y = map(cost: 8, { softcap_f32($0, $1, 1, Float(cap), $2) }, { softcap_f64($0, $1, 1, cap, $2) })
+    let kept = y
+    return y.recorded([self]) { [node] dy, gradients in
+      let dx = Tensor(uninitialized: dy.shape, dy.scalar)
+      kept.zip(
+        dy, into: dx, cost: 4, { softcap_backward_f32($0, $1, $2, 1, Float(cap), $3) },
+        { softcap_backward_f64($0, $1, $2, 1, cap, $3) })
+      gradients.add(node, dx)
+    }
+  }
+
   /// silu(gate) · up, entrywise.
   public static func swiglu(gate: Tensor, up: Tensor) -> Tensor {
+    gated(gate, up, swiglu_f32, swiglu_f64, swiglu_backward_f32, swiglu_backward_f64)
+  }
+
+  /// gelu(gate) · up, entrywise, GELU by the tanh approximation.
+  public static func geglu(gate: Tensor, up: Tensor) -> Tensor {
+    gated(gate, up, geglu_tanh_f32, geglu_tanh_f64, geglu_tanh_backward_f32, geglu_tanh_backward_f64)
+  }
+
+  private typealias Gate32 = (
+    UnsafeMutablePointer<Float>?, UnsafeMutablePointer<Float>?, UnsafePointer<Float>?, UnsafePointer<Float>?,
+    UnsafePointer<Float>?, Int
+  ) -> Void
+  private typealias Gate64 = (
+    UnsafeMutablePointer<Double>?, UnsafeMutablePointer<Double>?, UnsafePointer<Double>?, UnsafePointer<Double>?,
+    UnsafePointer<Double>?, Int
+  ) -> Void
+
+  private static func gated(
+    _ gate: Tensor, _ up: Tensor, _ f: Zip32, _ d: Zip64, _ bf: @escaping Gate32, _ bd: @escaping Gate64
+  ) -> Tensor {
     let y = Tensor(uninitialized: gate.shape, gate.scalar)
-    gate.zip(up, into: y, cost: 8, swiglu_f32, swiglu_f64)
+    gate.zip(up, into: y, cost: 8, f, d)
     let (g, u) = (gate.detached, up.detached)
     return y.recorded([gate, up]) { [gNode = gate.node, uNode = up.node] dy, gradients in
       let dg = Tensor(uninitialized: g.shape, g.scalar)
@@ -269,8 +302,8 @@ extension Tensor {
       Threads.split(g.count, cost: 8) { r in
         let i = r.lowerBound
         switch g.scalar {
-        case .float32: swiglu_backward_f32(dg.f32 + i, du.f32 + i, g.f32 + i, u.f32 + i, dy.f32 + i, r.count)
-        case .float64: swiglu_backward_f64(dg.f64 + i, du.f64 + i, g.f64 + i, u.f64 + i, dy.f64 + i, r.count)
+        case .float32: bf(dg.f32 + i, du.f32 + i, g.f32 + i, u.f32 + i, dy.f32 + i, r.count)
+        case .float64: bd(dg.f64 + i, du.f64 + i, g.f64 + i, u.f64 + i, dy.f64 + i, r.count)
         }
       }
       gradients.add(gNode, dg)

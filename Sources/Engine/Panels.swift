@@ -13,6 +13,13 @@ struct Panels {
     case rows = 3
   }
 
+  /// The same, for what lies `window` or more positions back as well, where that is not 0.
+  struct Sight {
+    var causal = Causal.no
+    var first = 0
+    var window = 0
+  }
+
   let depth: Int
   let columns: Int
   private let content: Tensor
@@ -28,23 +35,30 @@ struct Panels {
     }
   }
 
-  /// C ← A·B, or C + A·B, with A [rows, depth], the first `depth` rows and `columns` columns of B, and C at `c` with rows
-  /// `stride` apart. `a` starts at A's first number; where it is `transposed`, memory holds Aᵀ.
+  /// Where the panel begins in which a column stands.
+  static func begin(of column: Int) -> Int { column / 32 * 32 }
+
+  /// C ← A·B, or C + A·B, with A [rows, depth], of B the rows `depth` and the columns `columns` (from a panel's first on), and C
+  /// at `c` with rows `stride` apart. `a` starts at A's first number; where it is `transposed`, memory holds Aᵀ.
   func multiplied(
-    from a: BLAS.Operand, rows: Int, depth: Int? = nil, columns: Int? = nil, causal: Causal = .no, first: Int = 0,
+    from a: BLAS.Operand, rows: Int, depth: Range<Int>? = nil, columns: Range<Int>? = nil, sight: Sight = Sight(),
     into c: UnsafeMutableRawPointer, stride: Int, accumulate: Bool = false
   ) {
-    let (depth, columns) = (depth ?? self.depth, columns ?? self.columns)
+    let (depth, columns) = (depth ?? 0..<self.depth, columns ?? 0..<self.columns)
+    assert(Self.begin(of: columns.lowerBound) == columns.lowerBound)
     let (row, column) = a.transposed ? (1, a.stride) : (a.stride, 1)
+    let start = columns.lowerBound * self.depth + depth.lowerBound * 32
     switch content.scalar {
     case .float32:
       panel_product_f32(
         c.assumingMemoryBound(to: Float.self), stride, accumulate ? 1 : 0, a.address.assumingMemoryBound(to: Float.self), row,
-        column, content.f32, self.depth, rows, columns, depth, causal.rawValue, first)
+        column, content.f32 + start, self.depth, rows, columns.count, depth.count, sight.causal.rawValue, sight.first,
+        sight.window)
     case .float64:
       panel_product_f64(
         c.assumingMemoryBound(to: Double.self), stride, accumulate ? 1 : 0, a.address.assumingMemoryBound(to: Double.self), row,
-        column, content.f64, self.depth, rows, columns, depth, causal.rawValue, first)
+        column, content.f64 + start, self.depth, rows, columns.count, depth.count, sight.causal.rawValue, sight.first,
+        sight.window)
     }
   }
 }

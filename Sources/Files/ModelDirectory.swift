@@ -6,6 +6,8 @@ public struct ModelDirectory: Sendable {
   public let path: String
   /// The object in `config.json`.
   public let config: JSON
+  /// The object in `generation_config.json`, nil where there is none.
+  public let generationConfig: JSON?
   /// In order of their bytes, the same however the weights are sharded.
   public let tensorNames: [String]
   /// The weight files, in order of their names.
@@ -15,6 +17,8 @@ public struct ModelDirectory: Sendable {
   /// Opens a model whose weights are in `path`.
   public init(_ path: String) throws(FileError) {
     config = try Self.configuration(path)
+    let generation = Folder.join(path, "generation_config.json")
+    generationConfig = Folder.isFile(generation) ? try Self.readConfiguration(generation) : nil
     (shards, places) = try Self.weights(path)
     tensorNames = places.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     self.path = path
@@ -24,7 +28,7 @@ public struct ModelDirectory: Sendable {
   public init(configurationOf path: String) throws(FileError) {
     self.path = Folder.isFile(path) ? Folder.split(path).folder : path
     config = try Folder.isFile(path) ? Self.readConfiguration(path) : Self.configuration(path)
-    (tensorNames, shards, places) = ([], [], [:])
+    (tensorNames, shards, places, generationConfig) = ([], [], [:], nil)
   }
 
   private static func configuration(_ path: String) throws(FileError) -> JSON {

@@ -7,17 +7,26 @@ struct BaseWeights: Sendable {
   private var matrices: [String: FrozenMatrix] = [:]
   private var vectors: [String: Tensor] = [:]
   private(set) var parameters: [BaseParameter] = []
+  /// What the files hold for other uses than this one.
+  private(set) var leftOut: [String] = []
+  /// Shapes of the tensors that are read as matrices of other ones.
+  private var shapes: [String: [Int]] = [:]
 
   /// Reads what `plan` needs from the directory's weights; refuses tensors that are missing, unexpected, twice there, or
-  /// of another shape or number type.
-  init(_ plan: DecoderPlan, _ config: DecoderConfig, from directory: ModelDirectory) throws(FileError) {
-    let stored = try StoredNames(plan, config, directory)
+  /// of another shape or number type. Tensors that are to be drawn are drawn from `seed`.
+  init(_ plan: WeightPlan, from directory: ModelDirectory, seed: UInt64 = 0) throws(FileError) {
+    let stored = try StoredNames(plan, directory)
+    leftOut = stored.leftOut
     for tensor in plan.tensors {
-      if let parts = stored.codes[tensor.name], let quantization = config.quantization {
+      if tensor.isDrawn {
+        draw(tensor, plan, seed)
+        continue
+      }
+      if let parts = stored.codes[tensor.name], let quantization = plan.quantization {
         let reader = CodeReader(quantization, directory, tensor, parts)
         let codes = try reader.codes()
         matrices[tensor.name] = FrozenMatrix(codes, isTransposed: tensor.isTransposed)
-        let type = directory.entry(stored.numbers[plan.embedding] ?? "")?.dtype ?? .f32
+        let type = directory.entry(stored.numbers[plan.numbered] ?? "")?.dtype ?? .f32
         parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: type, codes: codes.byteCount))
         continue
       }
@@ -34,18 +43,19 @@ struct BaseWeights: Sendable {
       }
       parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: entry.dtype))
       switch tensor.kind {
-      case .matrix:
-        matrices[tensor.name] = try Self.matrix(entry, type, file, isTransposed: tensor.isTransposed)
-      case .gains, .biases: vectors[tensor.name] = Tensor(try file.floats(of: name), shape: tensor.shape)
+      case .matrix: keep(try Self.matrix(entry, type, file, tensor), tensor)
+      case .gains, .biases, .vector, .number:
+        vectors[tensor.name] = Tensor(try file.floats(of: name), shape: tensor.shape)
       }
     }
   }
 
-  /// Draws what `plan` needs: matrices from N(0, initializer_range²), each from a stream of its name; norms 1, biases 0.
+  /// Draws what `plan` needs: matrices and vectors from N(0, deviation²), each from a stream of its name; norms 1 as they
+  /// count, biases 0.
   ///
   /// Refuses a model that the machine's memory cannot hold.
-  init(_ plan: DecoderPlan, _ config: DecoderConfig, seed: UInt64, file: String) throws(FileError) {
-    guard config.quantization == nil else {
+  init(_ plan: WeightPlan, seed: UInt64, file: String) throws(FileError) {
+    guard plan.quantization == nil else {
       throw FileError(
         .badData, file, "quantization_config: fresh weights are not quantized", remedy: "take quantization_config out")
     }
@@ -57,17 +67,27 @@ struct BaseWeights: Sendable {
         cause: "weights of \(Int((bytes / 0x1p30).rounded())) GiB, memory of \(Int((memory / 0x1p30).rounded())) GiB",
         remedy: "make the model smaller")
     }
-    for tensor in plan.tensors {
-      parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: .f32))
-      switch tensor.kind {
-      case .matrix:
-        var random = Philox(key: seed).stream(tensor.name)
-        matrices[tensor.name] = FrozenMatrix(
-          random.normal(tensor.shape, deviation: config.initializerRange), isTransposed: tensor.isTransposed)
-      case .gains: vectors[tensor.name] = Tensor(repeating: 1, shape: tensor.shape)
-      case .biases: vectors[tensor.name] = .zeros(tensor.shape)
-      }
+    for tensor in plan.tensors { draw(tensor, plan, seed) }
+  }
+
+  private mutating func draw(_ tensor: PlannedTensor, _ plan: WeightPlan, _ seed: UInt64) {
+    parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: .f32))
+    func drawn(_ shape: [Int]) -> Tensor {
+      var random = Philox(key: seed).stream(tensor.name)
+      return random.normal(shape, deviation: tensor.deviation ?? plan.deviation)
     }
+    switch tensor.kind {
+    case .matrix: keep(FrozenMatrix(drawn(tensor.view ?? tensor.shape), isTransposed: tensor.isTransposed), tensor)
+    case .vector: vectors[tensor.name] = drawn(tensor.shape)
+    case .gains(let offset): vectors[tensor.name] = Tensor(repeating: 1 - offset, shape: tensor.shape)
+    case .biases: vectors[tensor.name] = .zeros(tensor.shape)
+    case .number(let value): vectors[tensor.name] = Tensor(repeating: value, shape: tensor.shape)
+    }
+  }
+
+  private mutating func keep(_ matrix: FrozenMatrix, _ tensor: PlannedTensor) {
+    matrices[tensor.name] = matrix
+    if tensor.view != nil { shapes[tensor.name] = tensor.shape }
   }
 
   func matrix(_ name: String) -> FrozenMatrix {
@@ -81,13 +101,26 @@ struct BaseWeights: Sendable {
   }
 
   /// A copy of the values, as stored.
-  func values(_ name: String) -> Tensor { matrices[name]?.stored() ?? vector(name).copied() }
+  func values(_ name: String) -> Tensor {
+    guard let matrix = matrices[name] else { return vector(name).copied() }
+    let values = matrix.stored()
+    return shapes[name].map { values.reshaped($0) } ?? values
+  }
+
+  /// The site of a map as it stands in the files.
+  func site(_ map: PlannedMap) -> Site {
+    let site = map.site
+    return Site(
+      id: site.id, kind: site.kind, use: site.use, outputs: site.outputs, inputs: site.inputs, layer: site.layer,
+      hasBias: site.hasBias, isQuantized: matrix(map.weight).isQuantized, modulePath: site.modulePath, aliases: site.aliases)
+  }
 
   private static func matrix(
-    _ entry: TensorEntry, _ type: WeightType, _ file: SafetensorsFile, isTransposed: Bool
+    _ entry: TensorEntry, _ type: WeightType, _ file: SafetensorsFile, _ tensor: PlannedTensor
   ) throws(FileError) -> FrozenMatrix {
     let bytes = try file.bytes(of: entry.name)
-    let (rows, columns) = isTransposed ? (entry.shape[1], entry.shape[0]) : (entry.shape[0], entry.shape[1])
+    let (shape, isTransposed) = (tensor.view ?? tensor.shape, tensor.isTransposed)
+    let (rows, columns) = isTransposed ? (shape[1], shape[0]) : (shape[0], shape[1])
     let isAligned = UInt(bitPattern: bytes.baseAddress) % UInt(type.byteCount) == 0
     let numbers = isAligned ? FrozenBytes(borrowing: bytes, owner: file.file) : FrozenBytes(copying: bytes)
     return FrozenMatrix(numbers, type: type, rows: rows, columns: columns, isTransposed: isTransposed)

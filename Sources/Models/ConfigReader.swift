@@ -14,11 +14,10 @@ struct ConfigReader {
     prefix = ""
   }
 
-  /// Of an object within the config.
+  /// Of an object within the config; one that is absent or null has no fields.
   init(_ reader: ConfigReader, in name: String) throws(FileError) {
-    guard let object = reader.config[name], object.members != nil else {
-      throw reader.unfit(name, reader.config[name] ?? .null, "an object is wanted")
-    }
+    let object = reader.value([name])?.value ?? .object([])
+    guard object.members != nil else { throw reader.unfit(name, object, "an object is wanted") }
     file = reader.file
     config = object
     prefix = reader.prefix + name + "."
@@ -44,6 +43,22 @@ struct ConfigReader {
     guard let (name, value) = value(names) else { return fallback }
     guard let double = value.double, range.contains(double) else {
       throw unfit(name, value, "a number from \(range.lowerBound) to below \(range.upperBound) is wanted")
+    }
+    return double
+  }
+
+  /// An integer, or nil where the field is null: what says none, and is not the same as a field that is absent.
+  func intOrNone(_ name: String, default fallback: Int?) throws(FileError) -> Int? {
+    guard let value = config[name] else { return fallback }
+    return try value.isNull ? nil : int(name, default: 1)
+  }
+
+  /// A positive number, or nil where the field is null.
+  func doubleOrNone(_ name: String, default fallback: Double?) throws(FileError) -> Double? {
+    guard let value = config[name] else { return fallback }
+    if value.isNull { return nil }
+    guard let double = value.double, double > 0, double.isFinite else {
+      throw unfit(name, value, "a positive number, or null, is wanted")
     }
     return double
   }

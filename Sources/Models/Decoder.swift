@@ -4,11 +4,7 @@ import PEFTKernel
 
 /// A causal transformer of whichever family its configuration describes.
 struct Decoder: LanguageModel {
-  /// A site's map, bound to its weights.
-  struct Map: Sendable {
-    let part: DecoderPlan.Map
-    let frozen: FrozenMap
-  }
+  typealias Map = SiteMap
 
   struct Norm: Sendable {
     let part: DecoderPlan.Norm
@@ -19,11 +15,18 @@ struct Decoder: LanguageModel {
   struct Layer: Sendable {
     let attentionNorm: Norm
     let attention: [Map]
+    let queryNorm: Norm?
+    let keyNorm: Norm?
+    let shape: AttentionShape
+    /// Which of the model's tables turns queries and keys.
+    let rotary: Int?
     let attentionOutput: Map
+    let attentionOutputNorm: Norm?
     let mlpNorm: Norm
     let gate: Map?
     let up: Map
     let down: Map
+    let mlpOutputNorm: Norm?
   }
 
   let directory: ModelDirectory
@@ -35,7 +38,10 @@ struct Decoder: LanguageModel {
   let head: Map
   let embedding: (name: String, table: FrozenMatrix)
   let positions: (name: String, table: FrozenMatrix)?
-  let rotary: RotaryTable?
+  /// What embeddings are multiplied by.
+  let embeddingScale: Double?
+  /// One for each of the settings that layers have.
+  let rotaries: [RotaryTable]
   private let weights: BaseWeights
   private let maps: [SiteID: FrozenMap]
 
@@ -51,36 +57,41 @@ struct Decoder: LanguageModel {
     let plan = DecoderPlan(config)
     let weights =
       if let seed {
-        try BaseWeights(plan, config, seed: seed, file: Folder.join(directory.path, "config.json"))
+        try BaseWeights(WeightPlan(plan, config), seed: seed, file: Folder.join(directory.path, "config.json"))
       } else {
-        try BaseWeights(plan, config, from: directory)
+        try BaseWeights(WeightPlan(plan, config), from: directory)
       }
-    func map(_ part: DecoderPlan.Map) -> Map {
-      Map(part: part, frozen: FrozenMap(matrix: weights.matrix(part.weight), bias: part.bias.map { weights.vector($0) }))
-    }
+    func map(_ part: DecoderPlan.Map) -> Map { SiteMap(part, weights) }
     func norm(_ part: DecoderPlan.Norm) -> Norm {
       Norm(part: part, gains: weights.vector(part.weight), bias: part.bias.map { weights.vector($0) })
     }
     self.directory = directory
     self.config = config
     self.weights = weights
-    sites = plan.maps.map { map in
-      let site = map.site
-      return Site(
-        id: site.id, kind: site.kind, use: site.use, outputs: site.outputs, inputs: site.inputs, layer: site.layer,
-        hasBias: site.hasBias, isQuantized: weights.matrix(map.weight).isQuantized)
+    sites = plan.maps.map { weights.site($0) }
+    var settings: [RotarySettings] = []
+    for layer in config.layers {
+      if let rotary = layer.rotary, !settings.contains(rotary) { settings.append(rotary) }
     }
-    layers = plan.layers.map { layer in
+    rotaries = settings.map { RotaryTable($0) }
+    layers = zip(plan.layers, config.layers).map { [settings] layer, own in
       Layer(
-        attentionNorm: norm(layer.attentionNorm), attention: layer.attention.map(map),
-        attentionOutput: map(layer.attentionOutput), mlpNorm: norm(layer.mlpNorm), gate: layer.gate.map(map),
-        up: map(layer.up), down: map(layer.down))
+        attentionNorm: norm(layer.attentionNorm), attention: layer.attention.map(map), queryNorm: layer.queryNorm.map(norm),
+        keyNorm: layer.keyNorm.map(norm),
+        shape: AttentionShape(
+          heads: config.heads, groups: config.groups, width: config.headWidth, scale: own.scoreScale,
+          sight: own.window.map { AttentionShape.Sight.window($0) } ?? .past, scoreCap: config.scoreCap),
+        rotary: own.rotary.flatMap { settings.firstIndex(of: $0) }, attentionOutput: map(layer.attentionOutput),
+        attentionOutputNorm: layer.attentionOutputNorm.map(norm), mlpNorm: norm(layer.mlpNorm), gate: layer.gate.map(map),
+        up: map(layer.up), down: map(layer.down), mlpOutputNorm: layer.mlpOutputNorm.map(norm))
     }
     finalNorm = norm(plan.finalNorm)
     head = map(plan.head)
     embedding = (plan.embedding, weights.matrix(plan.embedding))
     positions = plan.positions.map { ($0, weights.matrix($0)) }
-    if case .rotary(let settings) = config.positions { rotary = RotaryTable(settings) } else { rotary = nil }
+    let type = config.type ?? weights.parameters.first { $0.name == plan.embedding }?.type
+    // A float even where the model is wider, as in transformers.
+    embeddingScale = config.embeddingScale.map { Double(Float($0)) }.map { WeightType(type ?? .f32)?.rounded($0) ?? $0 }
     let tables = ([embedding.name] + (positions.map { [$0.name] } ?? [])).map { name in
       (site: DecoderPlan.table(name, weights.matrix(name), isToken: name == plan.embedding), matrix: weights.matrix(name))
     }

@@ -10,17 +10,11 @@ struct DecoderConfig: Sendable {
     case layer
   }
 
-  enum Positions: Sendable {
-    case rotary(RotarySettings)
-    /// A table of vectors added to the embeddings.
-    case learned
-  }
-
   enum MLP: Sendable {
-    /// down(silu(gate(x)) · up(x)).
-    case gatedSiLU
-    /// down(gelu(up(x))), GELU by its tanh approximation.
-    case geluTanh
+    /// down(f(gate(x)) · up(x)).
+    case gated(Activation)
+    /// down(f(up(x))).
+    case plain(Activation)
   }
 
   /// Probabilities with which entries are dropped, in training only.
@@ -30,11 +24,21 @@ struct DecoderConfig: Sendable {
     var residual = 0.0
   }
 
+  /// What may differ between one layer and the next.
+  struct Layer: Sendable {
+    /// What scores are multiplied by.
+    var scoreScale: Double
+    /// How many positions a query sees, its own the last of them; nil for all up to its own.
+    var window: Int?
+    /// Nil where positions are learned.
+    var rotary: RotarySettings?
+  }
+
   var modelType: String
   var names: DecoderNames
   var vocabularySize: Int
   var hiddenSize: Int
-  var layers: Int
+  var layers: [Layer]
   var heads: Int
   /// Heads of keys and values, each shared by heads/groups queries.
   var groups: Int
@@ -43,35 +47,36 @@ struct DecoderConfig: Sendable {
   var maximumPositions: Int
   var norm: Norm
   var normEpsilon: Double
-  var positions: Positions
+  /// What is added to the factors of norms as they are stored.
+  var gainOffset = 0.0
   var mlp: MLP
+  /// What embeddings are multiplied by, before rounding to the model's number type.
+  var embeddingScale: Double?
+  /// Where attention's scores are bent to, and where logits are: s becomes cap · tanh(s / cap).
+  var scoreCap: Double?
+  var logitCap: Double?
   /// Whether query, key and value are one map whose output is split.
   var isAttentionFused = false
-  var hasAttentionBias: Bool
-  var hasMLPBias: Bool
+  /// Of query, key and value.
+  var hasAttentionBias = false
+  var hasAttentionOutputBias = false
+  var hasMLPBias = false
   /// Whether maps are stored [inputs, outputs].
   var storesTransposed = false
   /// Whether the head is the embedding table.
   var isHeadTied: Bool
-  /// Whether scores are divided by √headWidth.
-  var scalesScores = true
-  /// Whether they are divided by the layer's number, from 1, as well.
-  var scalesScoresByLayer = false
   var dropout = Dropout()
   /// Standard deviation of fresh weights.
   var initializerRange: Double
+  /// The number type that the config says the model has.
+  var type: StoredType?
   /// How weights are coded, where some are.
   var quantization: QuantizationConfig?
-
-  func scoreScale(layer: Int) -> Double {
-    let width = scalesScores ? 1 / Double(headWidth).squareRoot() : 1
-    return scalesScoresByLayer ? width / Double(layer + 1) : width
-  }
 }
 
 extension DecoderConfig {
-  private static let families: [(modelType: String, read: @Sendable (ConfigReader) throws(FileError) -> DecoderConfig)] = [
-    ("gpt2", gpt2), ("llama", llama),
+  static let families: [(modelType: String, read: @Sendable (ConfigReader) throws(FileError) -> DecoderConfig)] = [
+    ("gpt2", gpt2), ("llama", llama), ("mistral", mistral), ("qwen2", qwen2), ("qwen3", qwen3), ("gemma2", gemma2),
   ]
 
   /// Reads config.json; refuses a family or a setting that is not computed here.
@@ -84,30 +89,29 @@ extension DecoderConfig {
     }
     try reader.demand("is_encoder_decoder", false)
     try reader.demand("add_cross_attention", false)
-    try Self.checkType(reader)
-    try Self.checkLayerTypes(reader)
+    try reader.demand("is_causal", true)
+    try reader.demandAbsent("per_layer_config", "layers differ by layer_types only")
+    let type = try Self.type(reader)
     self = try family.read(reader)
+    self.type = type
     quantization = try QuantizationConfig(directory)
     guard heads % groups == 0 else {
       throw reader.unfit("num_key_value_heads", .int(groups), "it must divide the \(heads) attention heads")
     }
   }
 
-  /// The declared type says nothing that the weights do not say themselves, but an unknown one tells of weights that
-  /// cannot be read as they stand.
-  private static func checkType(_ reader: ConfigReader) throws(FileError) {
-    guard let (name, value) = reader.value(["dtype", "torch_dtype"]) else { return }
-    let known = ["float32", "float16", "bfloat16", "float64", "float", "half", "auto"]
-    guard let string = value.string, known.contains(string.hasPrefix("torch.") ? String(string.dropFirst(6)) : string) else {
-      throw reader.unsupported(name, value, "supported: float32, float16, bfloat16")
-    }
-  }
-
-  private static func checkLayerTypes(_ reader: ConfigReader) throws(FileError) {
-    guard let (name, value) = reader.value(["layer_types"]) else { return }
-    guard let types = value.array else { throw reader.unfit(name, value, "a list is wanted") }
-    if let other = types.first(where: { $0.string != "full_attention" }) {
-      throw reader.unsupported(name, other, "only \"full_attention\" is")
+  /// The declared type; nil where there is none, or the weights are to say it. An unknown one tells of weights that cannot be
+  /// read as they stand.
+  static func type(_ reader: ConfigReader) throws(FileError) -> StoredType? {
+    guard let (name, value) = reader.value(["dtype", "torch_dtype"]) else { return nil }
+    let bare = value.string.map { $0.hasPrefix("torch.") ? String($0.dropFirst(6)) : $0 }
+    switch bare {
+    case "float32", "float": return .f32
+    case "float16", "half": return .f16
+    case "bfloat16": return .bf16
+    case "float64": return .f64
+    case "auto": return nil
+    default: throw reader.unsupported(name, value, "supported: float32, float16, bfloat16")
     }
   }
 

@@ -3,12 +3,8 @@ import PEFTKernel
 
 /// The parts of a decoder by name and shape, in forward order: what its file has to hold.
 struct DecoderPlan: Sendable {
-  /// A map: its site, and the tensors it is made of.
-  struct Map: Sendable {
-    var site: Site
-    var weight: String
-    var bias: String?
-  }
+  typealias Map = PlannedMap
+  typealias Tensor = PlannedTensor
 
   struct Norm: Sendable {
     var weight: String
@@ -18,28 +14,15 @@ struct DecoderPlan: Sendable {
   struct Layer: Sendable {
     var attentionNorm: Norm
     var attention: [Map]
+    var queryNorm: Norm?
+    var keyNorm: Norm?
     var attentionOutput: Map
+    var attentionOutputNorm: Norm?
     var mlpNorm: Norm
     var gate: Map?
     var up: Map
     var down: Map
-  }
-
-  struct Tensor: Sendable {
-    enum Kind: Sendable {
-      /// A weight or a table.
-      case matrix
-      /// A norm's factors.
-      case gains
-      case biases
-    }
-
-    var name: String
-    /// As stored.
-    var shape: [Int]
-    var kind: Kind
-    /// Whether the shape is [inputs, outputs].
-    var isTransposed = false
+    var mlpOutputNorm: Norm?
   }
 
   private(set) var layers: [Layer] = []
@@ -66,8 +49,8 @@ struct DecoderPlan: Sendable {
     head = Map(
       site: Site(id: SiteID(names.head), use: "head", outputs: config.vocabularySize, inputs: hidden),
       weight: config.isHeadTied ? embedding : names.head + ".weight")
-    for index in 0..<config.layers { layers.append(layer(index, config)) }
-    finalNorm = norm(names.finalNorm, config)
+    for index in config.layers.indices { layers.append(layer(index, config)) }
+    finalNorm = norm(names.finalNorm, hidden, config)
     if !config.isHeadTied {
       tensors.append(Tensor(name: head.weight, shape: [config.vocabularySize, hidden], kind: .matrix))
     }
@@ -88,22 +71,27 @@ struct DecoderPlan: Sendable {
     func map(_ name: String, _ use: String, _ outputs: Int, _ inputs: Int, _ hasBias: Bool) -> Map {
       self.map(path + name, use, outputs, inputs, hasBias, layer: index, transposed: config.storesTransposed)
     }
-    let attentionNorm = norm(path + names.attentionNorm, config)
+    func norm(_ name: String?, _ width: Int = config.hiddenSize) -> Norm? {
+      name.map { self.norm(path + $0, width, config) }
+    }
+    let attentionNorm = self.norm(path + names.attentionNorm, config.hiddenSize, config)
     let widths = config.isAttentionFused ? [queries + 2 * keys] : [queries, keys, keys]
     var attention: [Map] = []
     for (part, width) in zip(names.attention, widths) {
       attention.append(map(part.name, part.use, width, config.hiddenSize, config.hasAttentionBias))
     }
+    let (queryNorm, keyNorm) = (norm(names.queryNorm, config.headWidth), norm(names.keyNorm, config.headWidth))
     let output = map(
-      names.attentionOutput, "attention.output", config.hiddenSize, queries, config.hasAttentionBias)
-    let mlpNorm = norm(path + names.mlpNorm, config)
+      names.attentionOutput, "attention.output", config.hiddenSize, queries, config.hasAttentionOutputBias)
+    let outputNorm = norm(names.attentionOutputNorm)
+    let mlpNorm = self.norm(path + names.mlpNorm, config.hiddenSize, config)
     var gate: Map?
     if let name = names.gate { gate = map(name, "mlp.gate", config.innerSize, config.hiddenSize, config.hasMLPBias) }
     let up = map(names.up, "mlp.up", config.innerSize, config.hiddenSize, config.hasMLPBias)
     let down = map(names.down, "mlp.down", config.hiddenSize, config.innerSize, config.hasMLPBias)
     return Layer(
-      attentionNorm: attentionNorm, attention: attention, attentionOutput: output, mlpNorm: mlpNorm, gate: gate, up: up,
-      down: down)
+      attentionNorm: attentionNorm, attention: attention, queryNorm: queryNorm, keyNorm: keyNorm, attentionOutput: output,
+      attentionOutputNorm: outputNorm, mlpNorm: mlpNorm, gate: gate, up: up, down: down, mlpOutputNorm: norm(names.mlpOutputNorm))
   }
 
   private mutating func map(
@@ -118,10 +106,10 @@ struct DecoderPlan: Sendable {
     return map
   }
 
-  private mutating func norm(_ path: String, _ config: DecoderConfig) -> Norm {
+  private mutating func norm(_ path: String, _ width: Int, _ config: DecoderConfig) -> Norm {
     let norm = Norm(weight: path + ".weight", bias: config.norm == .layer ? path + ".bias" : nil)
-    tensors.append(Tensor(name: norm.weight, shape: [config.hiddenSize], kind: .gains))
-    if let bias = norm.bias { tensors.append(Tensor(name: bias, shape: [config.hiddenSize], kind: .biases)) }
+    tensors.append(Tensor(name: norm.weight, shape: [width], kind: .gains(offset: config.gainOffset)))
+    if let bias = norm.bias { tensors.append(Tensor(name: bias, shape: [width], kind: .biases)) }
     return norm
   }
 }

@@ -2,59 +2,6 @@ import Engine
 import Files
 import PEFTKernel
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
-/// How the next token is chosen.
-public struct Sampling: Sendable, Hashable {
-  /// 0 takes the likeliest token; larger values flatten the distribution.
-  public var temperature: Double
-  /// Only the likeliest tokens that together have this probability are drawn from.
-  public var topP: Double
-  public var seed: UInt64
-
-  public init(temperature: Double = 0, topP: Double = 1, seed: UInt64 = 0) {
-    self.temperature = temperature
-    self.topP = topP
-    self.seed = seed
-  }
-
-  public static let greedy = Sampling()
-
-  /// The next id from logits [vocabulary]; `index` counts the draws, each of which has a stream of its own.
-  public func choose(_ logits: [Float], index: Int) -> Int32 {
-    guard let best = logits.indices.max(by: { logits[$0] < logits[$1] }) else { return 0 }
-    guard temperature > 0 else { return Int32(best) }
-    let peak = Double(logits[best])
-    let weights = logits.map { exp((Double($0) - peak) / temperature) }
-    var candidates = Array(weights.indices)
-    if topP < 1 { candidates = nucleus(weights) }
-    var random = Philox(key: seed).stream("sample").stream(UInt64(index))
-    var rest = random.uniform() * candidates.reduce(0) { $0 + weights[$1] }
-    for candidate in candidates {
-      rest -= weights[candidate]
-      if rest < 0 { return Int32(candidate) }
-    }
-    return Int32(candidates.last ?? best)
-  }
-
-  /// The likeliest tokens up to and with the one that reaches `topP`.
-  private func nucleus(_ weights: [Double]) -> [Int] {
-    // Equal weights keep the order of their ids, so that a seed gives one text everywhere.
-    let ordered = weights.indices.sorted { (weights[$1], $0) < (weights[$0], $1) }
-    let total = weights.reduce(0, +)
-    var sum = 0.0
-    let end = ordered.firstIndex { id in
-      sum += weights[id]
-      return sum >= topP * total
-    }
-    return Array(ordered[...(end ?? ordered.count - 1)])
-  }
-}
-
 /// The tokens a model continues a prompt with, one at a time.
 ///
 /// Ends at a stop id (which is not given out), after `maximumTokens`, or where the model has no more positions.
@@ -92,7 +39,9 @@ public struct TokenGenerator: AsyncSequence, Sendable {
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(tokens: makeIterator()) }
 
   /// The same tokens without suspensions.
-  public func makeIterator() -> TokenIterator { TokenIterator(self) }
+  ///
+  /// With `memory`, what it has of the prompt's beginning is not read again; it then holds the positions that follow, too.
+  public func makeIterator(after memory: PromptMemory? = nil) -> TokenIterator { TokenIterator(self, memory) }
 
   public struct AsyncIterator: AsyncIteratorProtocol {
     var tokens: TokenIterator
@@ -107,11 +56,31 @@ public struct TokenGenerator: AsyncSequence, Sendable {
   }
 }
 
+/// What a model has read of a text, kept from one generation to the next: a conversation is read once, not once an answer.
+///
+/// Belongs to one model with one attachment (or none), and to one caller at a time; with another adapter, begin a new one.
+public final class PromptMemory {
+  fileprivate let cache: KVCache
+  /// The tokens whose keys and values are held.
+  public fileprivate(set) var ids: [Int32] = []
+
+  public init(_ model: any LanguageModel) { cache = model.makeCache(capacity: model.maximumPositions) }
+
+  /// Keeps what a prompt begins with; the number of tokens kept. The last one is left to be read: its logits are wanted.
+  fileprivate func rewind(to prompt: [Int32]) -> Int {
+    let shared = zip(ids, prompt.dropLast()).prefix { $0 == $1 }.count
+    ids.removeLast(ids.count - shared)
+    cache.rewind(to: shared)
+    return shared
+  }
+}
+
 /// The generation itself: the state between two tokens.
 public struct TokenIterator: IteratorProtocol {
   private let generator: TokenGenerator
   /// Nil where an adapter looks at the whole text: every token then costs a pass over all of it.
   private let cache: KVCache?
+  private let memory: PromptMemory?
   /// The adapted sites in forward order.
   private let sites: [Site]
   /// The most tokens that prompt and continuation have together.
@@ -119,9 +88,12 @@ public struct TokenIterator: IteratorProtocol {
   /// Tokens the next pass is over, and all so far.
   private var pending: [Int32]
   private var length: Int
-  private var isDone = false
+  /// Whether a stop id was met.
+  public private(set) var hasStopped = false
+  /// What a repetition penalty looks at: everything so far.
+  private var text: [Int32]
 
-  init(_ generator: TokenGenerator) {
+  init(_ generator: TokenGenerator, _ memory: PromptMemory?) {
     self.generator = generator
     let (model, attachment) = (generator.model, generator.attachment)
     let adapted = model.sites.filter { attachment?.sites[$0.id] != nil }
@@ -129,25 +101,29 @@ public struct TokenIterator: IteratorProtocol {
     // The last token is chosen, but no longer read.
     limit = overflow ? model.maximumPositions + 1 : Swift.min(model.maximumPositions + 1, wanted)
     sites = adapted
-    pending = generator.prompt
-    length = pending.count
+    text = generator.prompt
+    length = generator.prompt.count
     // What is no weight change may depend on all rows of a pass at once.
     let isLocal = adapted.allSatisfy { site in
       attachment.map { (try? $0.change(at: site)) != nil } ?? true
     }
-    cache = isLocal ? model.makeCache(capacity: limit) : nil
+    self.memory = isLocal ? memory : nil
+    cache = isLocal ? memory?.cache ?? model.makeCache(capacity: limit) : nil
+    pending = Array(generator.prompt[(self.memory?.rewind(to: generator.prompt) ?? 0)...])
   }
 
   public mutating func next() -> Int32? {
-    guard !isDone, length < limit else { return nil }
+    guard !hasStopped, length < limit else { return nil }
     let pass = Pass(now: Moment(), rows: RowLayout(lengths: [pending.count]), sites: sites)
     let run = ModelRun(pass: pass, attachment: generator.attachment, trained: generator.trained, cache: cache)
     let hidden = generator.model.hidden(pending, run)
     let logits = generator.model.logits(hidden.slice(rows: hidden.rows - 1..<hidden.rows), run)
-    let id = generator.sampling.choose(logits.floats, index: length - generator.prompt.count)
+    let id = generator.sampling.choose(logits.floats, index: length - generator.prompt.count, after: text)
     length += 1
+    memory?.ids += pending
+    text.append(id)
     if cache == nil { pending.append(id) } else { pending = [id] }
-    isDone = generator.stopIDs.contains(id)
-    return isDone ? nil : id
+    hasStopped = generator.stopIDs.contains(id)
+    return hasStopped ? nil : id
   }
 }

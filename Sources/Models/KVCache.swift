@@ -2,7 +2,7 @@ import Engine
 
 /// Keys and values of one sequence's positions so far, so that generation computes each position once.
 ///
-/// A cache belongs to one generation; it is written in place.
+/// A cache belongs to one generation at a time; it is written in place.
 public final class KVCache {
   /// The most positions it holds; more are a fault of the caller.
   public let capacity: Int
@@ -37,4 +37,7 @@ public final class KVCache {
   }
 
   func advance(_ positions: Int) { count += positions }
+
+  /// Forgets the positions behind the first `positions`.
+  func rewind(to positions: Int) { count = min(count, positions) }
 }

@@ -147,8 +147,3 @@ extension QuantizationConfig {
     return name.dropLast("weight".count) + ending
   }
 }
-
-extension LanguageModel {
-  /// How weights are coded, where some are.
-  public var quantization: QuantizationConfig? { (try? QuantizationConfig(directory)) ?? nil }
-}

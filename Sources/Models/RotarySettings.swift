@@ -1,87 +1,80 @@
-import Files
-import JSON
-
 #if canImport(Glibc)
   import Glibc
 #else
   import Darwin
 #endif
 
-/// How fast the pairs of a head turn with the position.
-struct RotarySettings: Sendable, Equatable {
-  enum Scaling: Sendable, Equatable {
+/// How fast the pairs of a head turn with the position, as `modeling_rope_utils.py` of transformers computes it.
+struct RotarySettings: Sendable, Hashable {
+  enum Scaling: Sendable, Hashable {
     case none
     /// All frequencies divided by `factor`.
     case linear(factor: Double)
+    /// The fastest `share` of the pairs turn, `factor` times slower, the others stand still.
+    case proportional(factor: Double, share: Double)
     /// Llama 3.1: low frequencies divided by `factor`, high ones kept, those between interpolated.
     case llama3(factor: Double, low: Double, high: Double, original: Double)
+    /// Sequences of more than `original` positions turn slower, the slower pairs more so: the base grows with the length (NTK).
+    case dynamic(factor: Double, original: Int)
+    /// YaRN: pairs that turn more than `fast` times within the original context keep their frequency, those that turn less than
+    /// `slow` times have it divided by `factor`, those between go over from one to the other.
+    case yarn(factor: Double, fast: Double, slow: Double, original: Double, isRounded: Bool)
+    /// Every pair has a divisor of its own, one for sequences up to the original context, one for longer ones.
+    case longrope(short: [Double], long: [Double], original: Int)
   }
 
   var theta: Double
   /// Of a head.
   var width: Int
   var scaling: Scaling
+  /// What cosines and sines are multiplied by, and scores thereby by its square.
+  var amplitude = 1.0
 
-  /// Angle per position of each of the width/2 pairs.
-  var frequencies: [Double] {
-    (0..<width / 2).map { i in
-      let frequency = pow(theta, -2 * Double(i) / Double(width))
-      switch scaling {
-      case .none: return frequency
-      case .linear(let factor): return frequency / factor
-      case .llama3(let factor, let low, let high, let original):
+  /// Sequences of lengths with the same extent turn alike.
+  func extent(of length: Int) -> Int {
+    switch scaling {
+    case .none, .linear, .proportional, .llama3, .yarn: 0
+    case .dynamic(_, let original): max(length, original)
+    case .longrope(_, _, let original): length > original ? 1 : 0
+    }
+  }
+
+  /// Angle per position of each of the width/2 pairs, in sequences of an extent.
+  func frequencies(extent: Int) -> [Double] {
+    let pairs = 0..<width / 2
+    func plain(_ theta: Double) -> [Double] { pairs.map { pow(theta, -2 * Double($0) / Double(width)) } }
+    switch scaling {
+    case .none: return plain(theta)
+    case .linear(let factor): return plain(theta).map { $0 / factor }
+    case .proportional(let factor, let share):
+      let turning = Int((share * Double(width) / 2).rounded(.down))
+      return plain(theta).enumerated().map { $0.offset < turning ? $0.element / factor : 0 }
+    case .llama3(let factor, let low, let high, let original):
+      return plain(theta).map { frequency in
         let wavelength = 2 * Double.pi / frequency
         if wavelength < original / high { return frequency }
         if wavelength > original / low { return frequency / factor }
         let smooth = (original / wavelength - low) / (high - low)
         return (1 - smooth) * frequency / factor + smooth * frequency
       }
-    }
-  }
-}
-
-extension RotarySettings {
-  /// Reads `rope_parameters`, or the older `rope_theta` and `rope_scaling`, which win where both stand.
-  init(_ reader: ConfigReader, width: Int, maximumPositions: Int) throws(FileError) {
-    guard width % 2 == 0 else { throw reader.unfit("head_dim", .int(width), "rotary positions need an even width") }
-    try reader.demand("partial_rotary_factor", 1.0)
-    self.width = width
-    let found = reader.value(["rope_scaling"]) ?? reader.value(["rope_parameters"])
-    let name = found?.name ?? "rope_parameters"
-    let settings = found?.value ?? .object([])
-    guard let members = settings.members else { throw reader.unfit(name, settings, "an object is wanted") }
-    if let nested = members.first(where: { $0.value.members != nil }) {
-      throw reader.unsupported("\(name).\(nested.key)", nested.value, "one setting for all layers is")
-    }
-    /// A positive number of the settings.
-    func number(_ key: String, default fallback: Double? = nil) throws(FileError) -> Double {
-      guard let value = settings[key], !value.isNull else {
-        if let fallback { return fallback }
-        throw reader.missing("\(name).\(key)", "this rope_type needs it")
+    case .dynamic(let factor, let original):
+      let growth = factor * Double(extent) / Double(original) - (factor - 1)
+      return plain(theta * pow(growth, Double(width) / Double(width - 2)))
+    case .yarn(let factor, let fast, let slow, let original, let isRounded):
+      /// The pair, or what lies between two, that turns so many times within the original context.
+      func pair(turning times: Double) -> Double {
+        Double(width) * log(original / (times * 2 * Double.pi)) / (2 * log(theta))
       }
-      guard let number = value.double, number > 0, number.isFinite else {
-        throw reader.unfit("\(name).\(key)", value, "a positive number is wanted")
+      let (first, last) = (pair(turning: fast), pair(turning: slow))
+      let low = max(isRounded ? first.rounded(.down) : first, 0)
+      var high = min(isRounded ? last.rounded(.up) : last, Double(width - 1))
+      if low == high { high += 0.001 }
+      return plain(theta).enumerated().map { i, frequency in
+        let slowed = min(max((Double(i) - low) / (high - low), 0), 1)
+        return frequency / factor * slowed + frequency * (1 - slowed)
       }
-      return number
-    }
-    if let partial = settings["partial_rotary_factor"], !partial.isNull, partial.double != 1 {
-      throw reader.unsupported("\(name).partial_rotary_factor", partial, "only 1 is")
-    }
-    let outer = try reader.double(
-      "rope_theta", default: 10_000, in: Double.leastNonzeroMagnitude..<Double.greatestFiniteMagnitude)
-    theta = try number("rope_theta", default: outer)
-    let type = [settings["rope_type"], settings["type"]].compactMap { $0 }.first { !$0.isNull } ?? "default"
-    switch type.string {
-    case "default": scaling = .none
-    case "linear": scaling = .linear(factor: try number("factor"))
-    case "llama3":
-      let (low, high) = (try number("low_freq_factor"), try number("high_freq_factor"))
-      guard low < high else {
-        throw reader.unfit("\(name).high_freq_factor", .double(high), "more than low_freq_factor \(low) is wanted")
-      }
-      let original = try number("original_max_position_embeddings", default: Double(maximumPositions))
-      scaling = .llama3(factor: try number("factor"), low: low, high: high, original: original)
-    default: throw reader.unsupported("\(name).rope_type", type, "supported: default, linear, llama3")
+    case .longrope(let short, let long, _):
+      return zip(plain(theta), extent == 1 ? long : short).map { $0 / $1 }
     }
   }
 }

@@ -6,24 +6,24 @@ struct StoredNames {
   private(set) var numbers: [String: String] = [:]
   /// The names in the file of the parts of each weight that is coded, by the parts' endings.
   private(set) var codes: [String: [String: String]] = [:]
+  /// What the files hold for other uses than this one.
+  private(set) var leftOut: [String] = []
 
   /// Refuses tensors that are missing, unexpected or there twice.
-  init(_ plan: DecoderPlan, _ config: DecoderConfig, _ directory: ModelDirectory) throws(FileError) {
-    let expected = Set(plan.tensors.map(\.name))
-    let head = plan.head.site.id.path + ".weight"
-    let parts = Self.parts(plan, config)
+  init(_ plan: WeightPlan, _ directory: ModelDirectory) throws(FileError) {
+    let wanted = plan.tensors.filter { !$0.isDrawn }.map(\.name)
+    let expected = Set(wanted)
+    let parts = Self.parts(plan)
     var unexpected: [String] = []
     for name in directory.tensorNames {
-      let isFull = name.hasPrefix(config.names.prefix) || name.hasPrefix(plan.head.site.id.path + ".")
-      let full = isFull ? name : config.names.prefix + name
+      let full = plan.name(of: name)
       if let part = parts[full] {
         guard codes[part.weight, default: [:]].updateValue(name, forKey: part.ending) == nil else {
           throw FileError(.badData, directory.path, "holds '\(full)' under two names")
         }
       } else if !expected.contains(full) {
-        // A tied head that is stored all the same is the embedding table once more.
-        let isKnown = full == head || config.names.strays.contains { full.hasSuffix($0) }
-        if !isKnown { unexpected.append(name) }
+        if plan.isStray(full) { continue }
+        if plan.isIgnored(full) { leftOut.append(name) } else { unexpected.append(name) }
       } else if let other = numbers.updateValue(name, forKey: full) {
         throw FileError(.badData, directory.path, "holds one tensor under two names, '\(other)' and '\(name)'")
       }
@@ -31,13 +31,13 @@ struct StoredNames {
     if let both = codes.keys.sorted().first(where: { numbers[$0] != nil }) {
       throw FileError(.badData, directory.path, "holds '\(both)' twice, in numbers and in codes")
     }
-    if config.quantization != nil, codes.isEmpty {
+    if plan.quantization != nil, codes.isEmpty {
       throw FileError(
         .badData, directory.path, "the weights hold no codes", cause: "config.json has a quantization_config",
         remedy: "check that config.json belongs to these weights")
     }
-    let missing = plan.tensors.map(\.name).filter { numbers[$0] == nil && codes[$0] == nil }
-    if missing == [head] {
+    let missing = wanted.filter { numbers[$0] == nil && codes[$0] == nil }
+    if let head = plan.tiedHead, missing == [head] {
       throw FileError(
         .badData, directory.path, "the weights lack '\(head)'", cause: "config.json says tie_word_embeddings: false",
         remedy: "set tie_word_embeddings to true if the head is the embedding table")
@@ -51,17 +51,17 @@ struct StoredNames {
     guard unexpected.isEmpty else {
       throw FileError(
         .badData, directory.path, "the weights hold the unexpected \(Self.listed(unexpected))",
-        cause: "a \(config.modelType) model has no such tensors", remedy: "check that config.json belongs to these weights")
+        cause: "a \(plan.modelType) model has no such tensors", remedy: "check that config.json belongs to these weights")
     }
   }
 
   /// Every part that a weight of a linear map may have in the files, by its full name. Tables of embeddings are never coded.
-  private static func parts(_ plan: DecoderPlan, _ config: DecoderConfig) -> [String: (weight: String, ending: String)] {
-    guard let quantization = config.quantization else { return [:] }
+  private static func parts(_ plan: WeightPlan) -> [String: (weight: String, ending: String)] {
+    guard let quantization = plan.quantization else { return [:] }
     var parts: [String: (weight: String, ending: String)] = [:]
-    for map in plan.maps where map.weight != plan.embedding {
+    for weight in plan.codable {
       for ending in quantization.partEndings {
-        parts[quantization.partName(of: map.weight, ending)] = (map.weight, ending)
+        parts[quantization.partName(of: weight, ending)] = (weight, ending)
       }
     }
     return parts

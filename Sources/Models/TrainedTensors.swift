@@ -2,7 +2,7 @@ import Engine
 import PEFTKernel
 
 // Tensors of the base that a run trains beside its adapter.
-extension LanguageModel {
+extension Model {
   /// Every tensor that can be trained by itself: the parameters and, where the head is the embedding table, the head's weight.
   /// Given a value, that one no longer follows the table.
   public var tensorNames: [String] { parameters.map(\.name) + (sharedHead.map { [$0.name] } ?? []) }

@@ -1,3 +1,4 @@
+import ChatTemplates
 import Engine
 import Files
 import JSON
@@ -50,6 +51,7 @@ struct Failure: Error {
     case let error as YAMLError: self.init(.configuration, error.description)
     case let error as Refusal: self.init(.configuration, error.description)
     case let error as DataErrors: self.init(.badData, error.description)
+    case let error as TemplateError: self.init(.badData, "the chat template: \(error.description)")
     case let error as TokenizerError: self.init(.badData, error.description)
     case let error as JSONError: self.init(.badData, error.description)
     case let error as TrainingError: self.init(.failed, error.description)

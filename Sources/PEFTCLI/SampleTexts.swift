@@ -1,6 +1,4 @@
 import Engine
-import Files
-import JSON
 import Models
 import PEFTKernel
 import Tokenization
@@ -22,8 +20,8 @@ struct SampleTexts {
     self.tokenizer = tokenizer
     maximumTokens = settings.maxNewTokens
     sampling = Sampling(temperature: settings.temperature, topP: settings.topP, seed: session.file.seed)
-    let asks = Self.asks(session)
-    prompts = settings.prompts.map { tokenizer.encode(asks ? $0 + "\n" : $0).map { Int32($0) } }
+    let opening = session.opening
+    prompts = try settings.prompts.map { try opening.ids(of: $0, tokenizer) }
   }
 
   func texts(adapter: Adapter?, trained: [String: Tensor]) throws -> [String] {
@@ -36,13 +34,5 @@ struct SampleTexts {
       while let id = tokens.next() { ids.append(Int(id)) }
       return tokenizer.decode(ids)
     }
-  }
-
-  /// Whether the rows of the data file are prompts with answers: then a prompt ends as theirs do.
-  static func asks(_ session: RunSession) -> Bool {
-    guard let path = session.file.data.train, var reader = try? LineReader(path), let line = try? reader.next(),
-      let row = try? JSON(parsing: line.bytes)
-    else { return false }
-    return row["prompt"] != nil
   }
 }

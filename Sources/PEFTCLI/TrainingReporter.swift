@@ -57,6 +57,8 @@ final class TrainingReporter: Sendable {
         say(
           "step \(step): evaluation loss \(Format.fixed(evaluation.loss, 4)), perplexity \(Format.significant(evaluation.perplexity))"
         )
+      case .tested(let evaluation):
+        say("test loss \(Format.fixed(evaluation.loss, 4)), perplexity \(Format.significant(evaluation.perplexity))")
       case .saved(let step, _):
         if step < state.steps { say("step \(step): saved") }
       }
@@ -135,6 +137,11 @@ final class TrainingReporter: Sendable {
       [
         "event": "evaluated", "step": .int(step), "loss": .double(evaluation.loss),
         "perplexity": .double(evaluation.perplexity), "tokens": .int(evaluation.tokens),
+      ]
+    case .tested(let evaluation):
+      [
+        "event": "tested", "loss": .double(evaluation.loss), "perplexity": .double(evaluation.perplexity),
+        "tokens": .int(evaluation.tokens),
       ]
     case .saved(let step, let path): ["event": "saved", "step": .int(step), "path": .string(path)]
     }

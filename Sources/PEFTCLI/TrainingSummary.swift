@@ -22,6 +22,10 @@ struct TrainingSummary {
       table.append(["evaluation loss", Format.fixed(before.loss, 4), Format.fixed(after.loss, 4)])
       table.append(["perplexity", Format.significant(before.perplexity), Format.significant(after.perplexity)])
     }
+    if let test = outcome.test {
+      table.append(["test loss", "", Format.fixed(test.loss, 4)])
+      table.append(["test perplexity", "", Format.significant(test.perplexity)])
+    }
     if let first = totals.firstLoss, let last = totals.lastLoss {
       table.append(["training loss (first and last step)", Format.fixed(first, 4), Format.fixed(last, 4)])
     }
@@ -47,6 +51,7 @@ struct TrainingSummary {
     return [
       "event": .string(outcome.end == .finished ? "finished" : "stopped"), "method": .string(session.entry.name),
       "steps": .int(outcome.steps), "before": evaluation(before), "after": evaluation(outcome.after),
+      "test": evaluation(outcome.test),
       "first_loss": totals.firstLoss.map { .double($0) } ?? .null, "last_loss": totals.lastLoss.map { .double($0) } ?? .null,
       "tokens": .int(totals.tokens), "seconds": .double(totals.seconds),
       "peak_rss": ProcessMemory.current.map { .int($0.peak) } ?? .null, "trainable": .int(outcome.trainable),
@@ -69,7 +74,14 @@ struct TrainingSummary {
     if let path = outcome.adapterPath { files += " --adapter \(typed(path))" }
     var hints: [String] = []
     if Folder.isFile(Folder.join(session.model.directory.path, "tokenizer.json")) {
-      hints.append("try it    \(program) generate \(files) \(SampleTexts.asks(session) ? "--ask " : "")--prompt '…'")
+      // Only the model's own template is there when the run file is not.
+      let flag =
+        switch session.opening {
+        case .plain: ""
+        case .ask: "--ask "
+        case .chat: session.file.data.chatTemplate == nil ? "--chat " : ""
+        }
+      hints.append("try it    \(program) generate \(files) \(flag)--prompt '…'")
     }
     // What depends on the input is no change of weights: it can neither be merged nor become a LoRA.
     if outcome.adapterPath != nil, let site = outcome.adapter.sites.first, (try? outcome.adapter.change(at: site)) != nil {

@@ -19,6 +19,11 @@ public struct Site: Hashable, Sendable {
   }
 
   public let id: SiteID
+  /// What today's Python libraries call the module, which adapter files that they read are written for: its `id`, unless they have
+  /// renamed it, or drop the family's prefix in a model without a head.
+  public let modulePath: SiteID
+  /// Every other path that the module has, or had, in those libraries: people and files may call the site by any of them.
+  public let aliases: [SiteID]
   public let kind: Kind
   /// What the place is for, in words every model shares: `attention.query`, `mlp.down`, …
   public let use: String
@@ -32,9 +37,11 @@ public struct Site: Hashable, Sendable {
 
   public init(
     id: SiteID, kind: Kind = .linear, use: String = "", outputs: Int, inputs: Int, layer: Int? = nil, hasBias: Bool = false,
-    isQuantized: Bool = false
+    isQuantized: Bool = false, modulePath: SiteID? = nil, aliases: [SiteID] = []
   ) {
     self.id = id
+    self.modulePath = modulePath ?? id
+    self.aliases = aliases
     self.kind = kind
     self.use = use
     self.outputs = outputs
@@ -42,5 +49,14 @@ public struct Site: Hashable, Sendable {
     self.layer = layer
     self.hasBias = hasBias
     self.isQuantized = isQuantized
+  }
+}
+
+extension Site {
+  /// Every path that the site goes by, its own first, each once.
+  public var paths: [String] {
+    var paths = [id.path]
+    for path in [modulePath.path] + aliases.map(\.path) where !paths.contains(path) { paths.append(path) }
+    return paths
   }
 }

@@ -11,6 +11,8 @@ public struct KeySpec: Sendable {
     case path(Place)
     /// A list of strings.
     case texts
+    /// A mapping of names to texts, numbers and truth values.
+    case variables
     /// What chooses sites: a string or a list of strings.
     case selectors
     /// A layer's index or a list of them.
@@ -26,6 +28,8 @@ public struct KeySpec: Sendable {
   public enum Place: Sendable {
     case folder
     case file
+    /// A file, or a folder that holds several.
+    case fileOrFolder
     /// Will be created.
     case output
   }
@@ -59,8 +63,10 @@ extension KeySpec.Kind {
     case .value(let kind): kind.text
     case .path(.folder): "the path of a folder"
     case .path(.file): "the path of a file"
+    case .path(.fileOrFolder): "the path of a file or of a folder"
     case .path(.output): "a path"
     case .texts: "a list of strings"
+    case .variables: "a mapping of names to texts, numbers or truth values"
     case .selectors: "a string or a list of strings"
     case .layers: "a layer's index or a list of them"
     case .section: "a mapping"

@@ -44,10 +44,10 @@ extension RunFile {
 }
 
 /// Reads one run file: the keys by their table, the method, the optimizer, then what only all of them show.
-private struct RunReader {
+struct RunReader {
   let node: YAMLNode
   var entries: EntryReader
-  private var items: [String: SchemaReader.Item] = [:]
+  var items: [String: SchemaReader.Item] = [:]
 
   init(node: YAMLNode, entries: EntryReader) {
     self.node = node
@@ -61,19 +61,15 @@ private struct RunReader {
     let method = node["method"].flatMap { $0.isNull ? nil : entries.method($0, path: "method") }.map(withBaseTensors)
     let optimizer = optimizer(method)
     checkTogether(method)
+    let data = data()
     let wasSound = entries.reader.log.issues.isEmpty
     // Selectors are checked although other keys are wrong, as long as there is a model to check them against.
     checkSelectors(method, sites)
     guard wasSound, let optimizer, let baseModel = text("base_model"), let outputDir = text("output_dir") else { return nil }
-    let hasText = !isGiven("data.tokens") || isGiven("data.valid")
     var run = RunFile(
       path: path, baseModel: baseModel, fromScratch: bool("from_scratch"), initAdapter: text("init_adapter"), method: method,
       targetModules: targets("target_modules"), excludeModules: targets("exclude_modules"), layersToTransform: layers,
-      data: RunFile.DataSettings(
-        train: text("data.train"), tokens: text("data.tokens"), valid: text("data.valid"),
-        lossOn: hasText ? text("data.loss_on").flatMap(RunFile.DataSettings.LossOn.init) ?? .completion : .all,
-        maxSeqLen: int("data.max_seq_len"), packing: bool("data.packing"),
-        shuffle: bool("data.shuffle") && !isGiven("data.tokens")),
+      data: data,
       optimizer: optimizer, epochs: int("epochs"), steps: int("steps"), batchSize: int("batch_size") ?? 1,
       gradientAccumulation: int("gradient_accumulation") ?? 1,
       activationCheckpointing: bool("activation_checkpointing"), clipGradNorm: number("clip_grad_norm"),
@@ -85,18 +81,18 @@ private struct RunReader {
 
   // MARK: Values
 
-  private func text(_ key: String) -> String? {
+  func text(_ key: String) -> String? {
     guard case .string(let text)? = items[key]?.value else { return nil }
     return text
   }
 
-  private func int(_ key: String) -> Int? {
+  func int(_ key: String) -> Int? {
     guard case .int(let int)? = items[key]?.value else { return nil }
     return int
   }
 
-  private func number(_ key: String) -> Double? { items[key]?.value.number }
-  private func bool(_ key: String) -> Bool { items[key]?.value == .bool(true) }
+  func number(_ key: String) -> Double? { items[key]?.value.number }
+  func bool(_ key: String) -> Bool { items[key]?.value == .bool(true) }
 
   private func targets(_ key: String) -> TargetSelector.Targets? {
     switch items[key]?.value {
@@ -186,18 +182,17 @@ private struct RunReader {
 
   // MARK: Keys together
 
-  private func isGiven(_ key: String) -> Bool { given(key) != nil }
+  func isGiven(_ key: String) -> Bool { given(key) != nil }
 
   /// The node of a key that is there and not null.
-  private func given(_ key: String) -> YAMLNode? {
+  func given(_ key: String) -> YAMLNode? {
     let found = key.split(separator: ".").reduce(Optional(node)) { node, part in node?[String(part)] }
     return found.flatMap { $0.isNull ? nil : $0 }
   }
 
   private mutating func checkTogether(_ method: MethodEntry?) {
     exactlyOne("steps", "epochs", at: node.mark)
-    if let data = node["data"], data.entries != nil { exactlyOne("data.train", "data.tokens", at: data.mark) }
-    if isGiven("data.tokens") { checkTokens() }
+    checkData()
     if isGiven("init_adapter") {
       for key in ["method", "target_modules", "exclude_modules", "layers_to_transform", "modules_to_save", "bias"] {
         if let node = given(key) {
@@ -229,23 +224,9 @@ private struct RunReader {
       entries.reader.log.add(
         "`layers_to_transform` works with lists and kinds; a regular expression says the layers itself", at: layers.mark)
     }
-    if let every = given("eval_every"), !isGiven("data.valid") {
-      entries.reader.log.add("`eval_every` needs `data.valid`", at: every.mark)
-    }
   }
 
-  /// What would change sequences that are used as they stand.
-  private mutating func checkTokens() {
-    var contradicts: [(key: String, OptionValue?)] = [("data.packing", .bool(true)), ("data.shuffle", .bool(true))]
-    // With texts to evaluate on, these are about them.
-    if !isGiven("data.valid") { contradicts += [("data.max_seq_len", nil), ("data.loss_on", .string("completion"))] }
-    for (key, value) in contradicts {
-      guard let node = given(key), value == nil || items[key]?.value == value else { continue }
-      entries.reader.log.add("`\(key)` cannot stand beside `data.tokens`, which is learned as it stands, in order", at: node.mark)
-    }
-  }
-
-  private mutating func exactlyOne(_ a: String, _ b: String, at mark: Mark) {
+  mutating func exactlyOne(_ a: String, _ b: String, at mark: Mark) {
     switch (given(a), given(b)) {
     case (nil, nil): entries.reader.log.add("one of `\(a)` and `\(b)` is needed", at: mark)
     case (let first?, let second?):

@@ -46,11 +46,32 @@ extension RunFile.DataSettings {
     if let train { fields.append(("train", .string(train))) }
     if let tokens { fields.append(("tokens", .string(tokens))) }
     if let valid { fields.append(("valid", .string(valid))) }
+    if let test { fields.append(("test", .string(test))) }
+    if let split {
+      fields.append(
+        ("split", .mapping([("valid", .double(split.valid)), ("test", .double(split.test)), ("seed", .int(Int(split.seed)))])))
+    }
+    if tokens == nil || valid != nil || test != nil { fields.append(("format", .string(format.rawValue))) }
     fields.append(("loss_on", .string(lossOn.rawValue)))
+    if let chatTemplate { fields.append(("chat_template", chatTemplate.node)) }
+    if !chatTemplateArguments.isEmpty { fields.append(("chat_template_kwargs", OptionValue.map(chatTemplateArguments).node)) }
     if let maxSeqLen { fields.append(("max_seq_len", .int(maxSeqLen))) }
     // Token ids are learned as they stand.
     guard tokens == nil else { return .mapping(fields) }
-    return .mapping(fields + [("packing", .bool(packing)), ("shuffle", .bool(shuffle))])
+    return .mapping(
+      fields + [("packing", .bool(packing)), ("shuffle", .bool(shuffle)), ("group_by_length", .bool(groupByLength))])
+  }
+}
+
+extension RunFile.DataSettings.Template {
+  var node: YAMLNode {
+    var fields: [(String, YAMLNode)] = [("begin", .string(begin))]
+    if let defaultSystem { fields.append(("default_system", .string(defaultSystem))) }
+    for role in Self.roles {
+      guard let turn = turns[role] else { continue }
+      fields.append((role, .mapping([("before", .string(turn.before)), ("after", .string(turn.after))])))
+    }
+    return .mapping(fields)
   }
 }
 

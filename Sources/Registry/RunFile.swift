@@ -43,19 +43,65 @@ public struct RunFile: Sendable, Hashable {
   var marks = Marks()
 
   public struct DataSettings: Sendable, Hashable {
+    /// Which tokens are learned.
     public enum LossOn: String, Sendable, Hashable, CaseIterable {
+      /// Completions, and every assistant turn of a conversation.
       case completion
+      /// Completions, and the last assistant turn.
+      case lastTurn = "last_turn"
       case all
     }
+    /// What the rows of a file are.
+    public enum Format: String, Sendable, Hashable, CaseIterable {
+      /// Whatever the keys of a row say.
+      case auto
+      case messages
+      case sharegpt
+      case prompt
+      case alpaca
+      case text
+      case label
+    }
+    /// Which part of the training rows is kept for evaluation.
+    public struct Split: Sendable, Hashable {
+      /// Shares of the rows.
+      public var valid: Double
+      public var test: Double
+      public var seed: UInt64
+    }
+    /// A chat template without a language.
+    public struct Template: Sendable, Hashable {
+      public struct Turn: Sendable, Hashable {
+        public var before: String
+        public var after: String
+      }
+      public var begin: String
+      public var defaultSystem: String?
+      /// By role.
+      public var turns: [String: Turn]
+
+      static let roles = ["system", "user", "assistant", "tool"]
+    }
+    /// Steps whose sequences are sorted by length together.
+    public static let groupedSteps = 50
+
     /// Exactly one of `train` and `tokens` is given.
     public var train: String?
     public var tokens: String?
     public var valid: String?
+    public var test: String?
+    public var split: Split?
+    public var format = Format.auto
     public var lossOn: LossOn
+    /// Nil for the model's own.
+    public var chatTemplate: Template?
+    /// Texts, numbers and truth values that the model's own template finds by name.
+    public var chatTemplateArguments: [String: OptionValue] = [:]
     /// Nil for the model's own limit.
     public var maxSeqLen: Int?
     public var packing: Bool
     public var shuffle: Bool
+    public var groupByLength = false
   }
 
   public struct OptimizerSettings: Sendable, Hashable {

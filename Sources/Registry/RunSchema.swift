@@ -43,15 +43,57 @@ public enum RunSchema {
   ]
 
   private static let data: [KeySpec] = [
-    KeySpec("train", .path(.file), "examples, one JSON object a line; give this or `tokens`"),
+    KeySpec(
+      "train", .path(.fileOrFolder),
+      "examples, one JSON object a line (`.jsonl`), in one JSON array (`.json`), or one text a line (`.txt`); or a folder with "
+        + "`train`, and perhaps `valid` and `test`, in such files; give this or `tokens`"),
     KeySpec("tokens", .path(.file), "sequences of token ids that are ready to learn from; give this or `train`"),
     KeySpec("valid", .path(.file), "examples for evaluation"),
+    KeySpec("test", .path(.file), "examples that are evaluated once, at the end; a comparison reports on them"),
+    KeySpec("split", .section(split), "parts of `train` that are kept for evaluation, where it is one file"),
     KeySpec(
-      "loss_on", .value(.choice(["completion", "all"])), default: .string("completion"),
-      "the tokens that are learned: the answers, or all"),
+      "format", .value(.choice(RunFile.DataSettings.Format.allCases.map(\.rawValue))), default: .string("auto"),
+      "what the rows are: `messages`, `sharegpt` (conversations), `prompt` (and completion), `alpaca` (instruction, input, output), "
+        + "`text`, `label` (text and label); `auto` goes by the keys of each row"),
+    KeySpec(
+      "loss_on", .value(.choice(RunFile.DataSettings.LossOn.allCases.map(\.rawValue))), default: .string("completion"),
+      "the tokens that are learned: `completion`, what the model has to say (completions, and every assistant turn of a "
+        + "conversation), `last_turn`, its last turn only, or `all`"),
+    KeySpec(
+      "chat_template", .section(chatTemplate),
+      "how conversations become texts; default: the model's own (`chat_template.jinja` or `tokenizer_config.json`)"),
+    KeySpec(
+      "chat_template_kwargs", .variables, "variables for the model's own template, such as `enable_thinking` or `date_string`"),
     KeySpec("max_seq_len", .value(.integer(2...Int.max)), "tokens a sequence may have; default: the model's limit"),
     KeySpec("packing", .value(.boolean), default: .bool(false), "put several examples into one sequence; none sees the other"),
     KeySpec("shuffle", .value(.boolean), default: .bool(true), "draw a new order in every epoch"),
+    KeySpec(
+      "group_by_length", .value(.boolean), default: .bool(false),
+      "put sequences of similar length into a batch: of each \(RunFile.DataSettings.groupedSteps) steps of the drawn order, sorted"
+    ),
+  ]
+
+  private static let split: [KeySpec] = [
+    KeySpec(
+      "valid", .value(.number(0...1, belowUpper: true)), default: .double(0),
+      "the share of the rows that becomes `valid`: share · rows, rounded to the nearest, at least one"),
+    KeySpec(
+      "test", .value(.number(0...1, belowUpper: true)), default: .double(0), "the share of the rows that becomes `test`"),
+    KeySpec("seed", .value(.integer(0...Int.max)), default: .int(0), "which rows: they do not follow from the run's `seed`"),
+  ]
+
+  private static let chatTemplate: [KeySpec] = [
+    KeySpec("begin", .value(.text), default: .string(""), "what begins the text"),
+    KeySpec("default_system", .value(.text), "the system message of conversations without one"),
+    KeySpec("system", .section(turn), "a system turn; without it, system messages are refused"),
+    KeySpec("user", .section(turn), required: true, "a user turn"),
+    KeySpec("assistant", .section(turn), required: true, "an assistant turn; `after` is learned with its content"),
+    KeySpec("tool", .section(turn), "a turn with a tool's result"),
+  ]
+
+  private static let turn: [KeySpec] = [
+    KeySpec("before", .value(.text), default: .string(""), "what stands before the content"),
+    KeySpec("after", .value(.text), default: .string(""), "what stands behind it"),
   ]
 
   private static let optimizer: [KeySpec] = [

@@ -59,7 +59,7 @@ public enum SchemaDocument {
     keys.map { key in
       let here = SchemaReader.join(path, key.name)
       let type = key.kind.text + (key.allowsNull && key.standard != .null ? ", or `null`" : "")
-      let standard = key.isRequired ? "required" : key.standard == .null ? "" : code(key.standard.text)
+      let standard = key.isRequired ? "required" : [.null, .string("")].contains(key.standard) ? "" : code(key.standard.text)
       let own = row([code(here), type, standard, key.summary])
       guard case .section(let keys) = key.kind else { return own }
       return own + rows(keys, path: here)

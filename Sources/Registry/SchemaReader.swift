@@ -77,6 +77,18 @@ struct SchemaReader {
       if refusesItems(of: node, path, "a string", unless: { $0.asString != nil }) { return }
       guard let texts = texts(node), !texts.isEmpty else { return wrong(node, path, spec.kind.text) }
       items[path] = Item(value: .list(texts.map { .string($0) }), node: node)
+    case .variables:
+      guard let entries = node.entries else { return wrong(node, path, spec.kind.text) }
+      var values: [String: OptionValue] = [:]
+      for entry in entries {
+        let name = entry.key.text ?? ""
+        guard entry.value.entries == nil, entry.value.items == nil, !entry.value.isNull else {
+          wrong(entry.value, Self.join(path, name), "a text, a number or a truth value")
+          continue
+        }
+        values[name] = OptionValue(entry.value)
+      }
+      items[path] = Item(value: .map(values), node: node)
     case .selectors:
       if refusesItems(of: node, path, "a string", unless: { $0.asString != nil }) { return }
       if let texts = texts(node), !texts.isEmpty {
@@ -110,6 +122,7 @@ struct SchemaReader {
     case .output: return
     case .folder: isThere = Folder.isFolder(resolved)
     case .file: isThere = Folder.isFile(resolved)
+    case .fileOrFolder: isThere = Folder.isFile(resolved) || Folder.isFolder(resolved)
     }
     guard !isThere else { return }
     let word = place == .folder ? "folder" : "file"

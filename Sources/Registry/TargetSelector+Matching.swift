@@ -48,7 +48,7 @@ extension TargetSelector {
         faults.append(Fault(part: part, item: 0, message: "\(key): `\(pattern)` is no regular expression"))
         return sites.map { _ in nil }
       }
-      let found: [Match?] = sites.map { expression.matches($0.id.path) ? .always : nil }
+      let found: [Match?] = sites.map { $0.paths.contains(where: expression.matches) ? .always : nil }
       if !found.contains(where: { $0 != nil }) {
         let isName = sites.contains { Self.match(pattern, $0) != nil }
         let remedy =
@@ -83,10 +83,11 @@ extension TargetSelector {
   }
 
   private static func match(_ name: String, _ site: Site) -> Match? {
-    if site.id.path == name { return .always }
+    let paths = site.paths
+    if paths.contains(name) { return .always }
     if name == allLinear { return site.kind == .linear && site.use != "head" ? .inLayers : nil }
-    if site.id.path.hasSuffix("." + name) || site.use == name || site.use.hasPrefix(name + ".") { return .inLayers }
-    return nil
+    let isNamed = paths.contains { $0.hasSuffix("." + name) }
+    return isNamed || site.use == name || site.use.hasPrefix(name + ".") ? .inLayers : nil
   }
 
   private func checkLayers(_ layers: [Int], _ sites: [Site], _ faults: inout [Fault]) {
@@ -104,7 +105,7 @@ extension TargetSelector {
     func add(_ word: some StringProtocol) {
       if !word.isEmpty, seen.insert(String(word)).inserted { words.append(String(word)) }
     }
-    for site in sites { add(site.id.path.split(separator: ".").last ?? "") }
+    for site in sites { for path in site.paths { add(path.split(separator: ".").last ?? "") } }
     for site in sites {
       add(site.use)
       if site.use.contains(".") { add(site.use.split(separator: ".").first ?? "") }
@@ -124,6 +125,6 @@ extension TargetSelector {
   /// The words every model maps to its own names.
   public static let kinds = [
     "attention", "attention.query", "attention.key", "attention.value", "attention.output", "attention.qkv", "mlp", "mlp.gate",
-    "mlp.up", "mlp.down", "head", "embedding", "embedding.token", "embedding.position",
+    "mlp.up", "mlp.down", "pooler", "projection", "head", "embedding", "embedding.token", "embedding.position",
   ]
 }

@@ -4,7 +4,8 @@ import PEFTKernel
 ///
 /// Names match as in Hugging Face PEFT: a name in a list stands for the module of that path and for every module whose path
 /// ends with it (whole components: `_proj` is not `q_proj`); a string is a regular expression that must match the whole path.
-/// Beside module names stand kinds, which every model maps to its own names: `attention.query`, or `attention` for all of that group.
+/// A site that goes by several paths matches by any of them. Beside module names stand kinds, which every model maps to its own
+/// names: `attention.query`, or `attention` for all of that group.
 public struct TargetSelector: Sendable, Hashable {
   public enum Targets: Sendable, Hashable {
     /// Every linear map but the output head.

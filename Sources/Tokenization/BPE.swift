@@ -5,88 +5,86 @@ import JSON
 struct BPE: Model {
   let vocabulary: Vocabulary
   private let merges: Merges
-  /// Ids of the tokens of one character.
-  private let characters: [UInt32: UInt32]
+  private let characters: CharacterTokens
   private let unknown: UInt32?
   private let fusesUnknown: Bool
   private let ignoresMerges: Bool
 
   init(_ field: Field) throws(TokenizerError) {
-    try Self.refuseUnsupported(field)
-    let vocabulary = try Self.vocabulary(field["vocab"])
-    var unknown: UInt32?
-    if !field["unk_token"].isNull {
-      let token = try field["unk_token"].string()
-      unknown = vocabulary.id(of: Array(token.utf8))
-      if unknown == nil { throw field["unk_token"].refusal("\(quoted(token)) is not in the vocabulary") }
-    }
-    var characters: [UInt32: UInt32] = [:]
-    for (token, id) in vocabulary.ids {
-      guard let lead = token.first, token.count == (lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4) else { continue }
-      characters[token.scalar(at: 0).value.value] = id
-    }
-    merges = try Merges(field["merges"], vocabulary: vocabulary)
+    let dropout = field["dropout"]
+    if !dropout.isNull, dropout.value.double != 0 { throw dropout.refusal("dropout is not supported") }
+    vocabulary = try Vocabulary(field["vocab"])
+    unknown = field["unk_token"].isNull ? nil : try vocabulary.id(named: field["unk_token"])
+    characters = try CharacterTokens(field, vocabulary)
+    merges = try Merges(field["merges"], vocabulary: vocabulary, prefixLength: characters.prefix.count)
     fusesUnknown = try field["fuse_unk"].bool(default: false)
     ignoresMerges = try field["ignore_merges"].bool(default: false)
-    self.vocabulary = vocabulary
-    self.characters = characters
-    self.unknown = unknown
   }
 
   func encode(_ word: ArraySlice<UInt8>, into ids: inout [Int]) {
-    if ignoresMerges, let id = vocabulary.id(of: Array(word)) {
+    let word = Array(word)
+    if ignoresMerges, let id = vocabulary.id(of: word) {
       ids.append(Int(id))
       return
     }
-    var symbols = symbols(of: Array(word))
+    var symbols = symbols(of: word)
     merges.apply(to: &symbols)
     for symbol in symbols { ids.append(Int(symbol)) }
   }
 
-  /// The ids of the word's characters; one outside the vocabulary is the unknown token, or nothing without one.
+  /// The ids of the word's characters; one outside the vocabulary is its bytes, the unknown token, or nothing.
   private func symbols(of word: [UInt8]) -> [UInt32] {
     var symbols: [UInt32] = []
     symbols.reserveCapacity(word.count)
-    var followsUnknown = false
+    // Held back until what follows is known, as the library does: bytes overtake it.
+    var pendingUnknown: UInt32?
     var at = 0
     while at < word.count {
+      let (isFirst, start) = (at == 0, at)
       let scalar = word.scalar(at: at)
       at = scalar.end
-      if let id = characters[scalar.value.value] {
+      let isLast = at == word.count
+      if let id = characters.id(of: scalar.value, isFirst: isFirst, isLast: isLast) {
+        if let unknown = pendingUnknown { symbols.append(unknown) }
+        pendingUnknown = nil
         symbols.append(id)
-        followsUnknown = false
+      } else if characters.appendBytes(of: word[start..<at], isFirst: isFirst, isLast: isLast, to: &symbols) {
+        continue
       } else if let unknown {
-        if !(fusesUnknown && followsUnknown) { symbols.append(unknown) }
-        followsUnknown = true
+        if let pending = pendingUnknown, !fusesUnknown { symbols.append(pending) }
+        pendingUnknown = unknown
       }
     }
+    if let unknown = pendingUnknown { symbols.append(unknown) }
     return symbols
   }
-}
 
-extension BPE {
-  private static func refuseUnsupported(_ field: Field) throws(TokenizerError) {
-    let dropout = field["dropout"]
-    if !dropout.isNull, dropout.value.double != 0 { throw dropout.refusal("dropout is not supported") }
-    for key in ["continuing_subword_prefix", "end_of_word_suffix"] where !field[key].isNull {
-      let affix = try field[key].string()
-      if !affix.isEmpty { throw field[key].refusal("\(quoted(affix)) is not supported") }
+  func lengths(of ids: ArraySlice<Int>, in word: ArraySlice<UInt8>) -> [Int] {
+    if ids.count == 1 { return [word.count] }
+    let word = Array(word)
+    var lengths: [Int] = []
+    var at = 0
+    for id in ids {
+      let start = at
+      if UInt32(exactly: id) == unknown {
+        // One character, or all until the next known one.
+        repeat { at = word.scalar(at: at).end } while at < word.count && fusesUnknown && isUnknown(at, in: word)
+      } else if characters.isByte(id) {
+        at += 1
+      } else {
+        // A character that is nothing to the vocabulary takes no id.
+        while unknown == nil, at < word.count, isUnknown(at, in: word) { at = word.scalar(at: at).end }
+        let token = vocabulary.token(of: id) ?? []
+        at += characters.bareLength(of: token, isFirst: start == 0, isLast: lengths.count == ids.count - 1)
+      }
+      at = min(max(at, start), word.count)
+      lengths.append(at - start)
     }
-    if try field["byte_fallback"].bool(default: false) { throw field["byte_fallback"].refusal("true is not supported") }
+    return lengths
   }
 
-  private static func vocabulary(_ field: Field) throws(TokenizerError) -> Vocabulary {
-    var vocabulary = Vocabulary()
-    let members = try field.members()
-    vocabulary.reserve(members.count)
-    for member in members {
-      // Built by hand: looking the member up by its key would make this quadratic.
-      let id = try Field(path: "\(field.path)[\(quoted(member.key))]", value: member.value).tokenID()
-      if let holder = vocabulary.add(Array(member.key.utf8), id: id) {
-        let other = quoted(String(decoding: holder, as: UTF8.self))
-        throw field.refusal("\(other) and \(quoted(member.key)) share the id \(id)")
-      }
-    }
-    return vocabulary
+  private func isUnknown(_ at: Int, in word: [UInt8]) -> Bool {
+    let scalar = word.scalar(at: at)
+    return characters.id(of: scalar.value, isFirst: at == 0, isLast: scalar.end == word.count) == nil
   }
 }

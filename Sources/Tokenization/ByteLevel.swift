@@ -5,30 +5,20 @@ struct ByteLevel: PreTokenizer {
   /// Cuts by GPT-2's pattern first.
   let splits: Bool
 
-  func apply(to text: inout PreTokenizedText) {
-    if addsPrefixSpace { addPrefixSpaces(to: &text) }
-    if splits { SplitPattern.gpt2.cut(&text) }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.bytes.count + text.bytes.count / 4)
-    for i in text.words.indices {
-      let start = bytes.count
-      for byte in text.bytes[text.words[i]] { ByteAlphabet.append(byte, to: &bytes) }
-      text.words[i] = start..<bytes.count
-    }
-    text.bytes = bytes
-  }
+  /// A blank becomes two bytes, and so may every other byte.
+  var growth: Int { 4 }
 
-  private func addPrefixSpaces(to text: inout PreTokenizedText) {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.bytes.count + text.words.count)
-    for i in text.words.indices {
-      let word = text.words[i]
-      let start = bytes.count
-      if text.bytes[word.lowerBound] != UInt8(ascii: " ") { bytes.append(UInt8(ascii: " ")) }
-      bytes += text.bytes[word]
-      text.words[i] = start..<bytes.count
+  func apply(to text: inout PreTokenizedText) {
+    if addsPrefixSpace {
+      text.rewrite { text, word, new in
+        if text.bytes[word.lowerBound] != UInt8(ascii: " ") { new.append(UInt8(ascii: " "), from: word.lowerBound) }
+        new.copy(word)
+      }
     }
-    text.bytes = bytes
+    if splits { SplitPattern.gpt2.cut(&text) }
+    text.rewrite { text, word, new in
+      for at in word { ByteAlphabet.append(text.bytes[at], from: at, to: &new) }
+    }
   }
 }
 
@@ -58,6 +48,16 @@ enum ByteAlphabet {
     } else {
       text.append(UInt8(0xC0 | scalar >> 6))
       text.append(UInt8(0x80 | scalar & 0x3F))
+    }
+  }
+
+  static func append(_ byte: UInt8, from index: Int, to text: inout Rewriting) {
+    let scalar = scalars[Int(byte)]
+    if scalar < 0x80 {
+      text.append(UInt8(scalar), from: index)
+    } else {
+      text.append(UInt8(0xC0 | scalar >> 6), from: index)
+      text.append(UInt8(0x80 | scalar & 0x3F), from: index)
     }
   }
 

@@ -27,6 +27,15 @@ struct Field {
     return int
   }
 
+  /// A string of one character, a scalar.
+  func scalar() throws(TokenizerError) -> Unicode.Scalar {
+    let text = try string()
+    guard let scalar = text.unicodeScalars.first, text.unicodeScalars.count == 1 else {
+      throw refusal("expected one character, found \(quoted(text))")
+    }
+    return scalar
+  }
+
   /// A flag; without `default` it must be there.
   func bool(default: Bool? = nil) throws(TokenizerError) -> Bool {
     if isNull, let `default` { return `default` }

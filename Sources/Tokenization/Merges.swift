@@ -7,8 +7,8 @@ struct Merges: Sendable {
 
   private static let none = UInt64.max
 
-  /// Reads pairs written as `"a b"` or as `["a", "b"]`.
-  init(_ field: Field, vocabulary: Vocabulary) throws(TokenizerError) {
+  /// Reads pairs written as `"a b"` or as `["a", "b"]`; what they join into lacks the second's prefix.
+  init(_ field: Field, vocabulary: Vocabulary, prefixLength: Int = 0) throws(TokenizerError) {
     guard let items = field.value.array else { throw field.mismatch(expected: "an array") }
     guard items.count < Int(Int32.max) else { throw field.refusal("too many merges") }
     table.reserveCapacity(items.count)
@@ -25,7 +25,9 @@ struct Merges: Sendable {
         }
         return id
       }
-      table[Self.pack(try id(left), try id(right))] = Self.pack(UInt32(rank), try id(left + right))
+      guard right.count >= prefixLength else { throw refusal("the second token lacks the prefix") }
+      let joined = left + right[prefixLength...]
+      table[Self.pack(try id(left), try id(right))] = Self.pack(UInt32(rank), try id(joined))
     }
   }
 

@@ -1,16 +1,25 @@
 /// A step that cuts text into words, and may rewrite it.
 protocol PreTokenizer: Sendable {
   func apply(to text: inout PreTokenizedText)
+
+  /// How many times as long a word may become, at the worst.
+  var growth: Int { get }
+}
+
+extension PreTokenizer {
+  var growth: Int { 1 }
 }
 
 /// Text with the words found in it so far; words do not overlap, are in order and never empty.
 struct PreTokenizedText {
-  var bytes: [UInt8]
+  private(set) var text: SourcedText
   var words: [Range<Int>]
 
-  init(_ bytes: [UInt8]) {
-    self.bytes = bytes
-    words = bytes.isEmpty ? [] : [0..<bytes.count]
+  var bytes: [UInt8] { text.bytes }
+
+  init(_ text: SourcedText) {
+    self.text = text
+    words = text.isEmpty ? [] : [0..<text.count]
   }
 
   /// Cuts every word into consecutive pieces; `end` gives the end of the piece that begins at an offset, never
@@ -28,12 +37,33 @@ struct PreTokenizedText {
     }
     words = pieces
   }
+
+  /// Rewrites every word; what lies between words goes.
+  mutating func rewrite(_ body: (_ text: SourcedText, _ word: Range<Int>, _ new: inout Rewriting) -> Void) {
+    var rewritten: [Range<Int>] = []
+    rewritten.reserveCapacity(words.count)
+    let words = words
+    text.rewrite { text, new in
+      for word in words {
+        let start = new.count
+        body(text, word, &new)
+        if new.count > start { rewritten.append(start..<new.count) }
+      }
+    }
+    self.words = rewritten
+  }
 }
 
 enum PreTokenizers {
   /// The steps of a `pre_tokenizer` field, sequences flattened.
   static func read(_ field: Field) throws(TokenizerError) -> [any PreTokenizer] {
     if field.isNull { return [] }
+    let steps = try Self.steps(field)
+    try field.limitGrowth(steps.map(\.growth))
+    return steps
+  }
+
+  private static func steps(_ field: Field) throws(TokenizerError) -> [any PreTokenizer] {
     switch try field.type() {
     case "ByteLevel":
       return [
@@ -42,15 +72,62 @@ enum PreTokenizers {
       ]
     case "Digits": return [Digits(individual: try field["individual_digits"].bool())]
     case "Split": return [try Split(field)]
+    case "Whitespace": return [WordsAndMarks()]
+    case "WhitespaceSplit": return [ScalarSplit(behavior: .removed, isDelimiter: Delimiters.isWhitespace)]
+    case "BertPreTokenizer":
+      return [
+        ScalarSplit(behavior: .removed, isDelimiter: Delimiters.isWhitespace),
+        ScalarSplit(behavior: .isolated, isDelimiter: Delimiters.isPunctuation),
+      ]
+    case "Punctuation":
+      let behavior = field["behavior"].isNull ? SplitBehavior.isolated : try SplitBehavior(field["behavior"])
+      return [ScalarSplit(behavior: behavior, isDelimiter: Delimiters.isPunctuation)]
+    case "CharDelimiterSplit":
+      let delimiter = try field["delimiter"].scalar()
+      return [ScalarSplit(behavior: .removed) { $0 == delimiter }]
+    case "FixedLength":
+      let length = field["length"].isNull ? 5 : try field["length"].int()
+      guard length > 0 else { throw field["length"].refusal("\(length) is not supported: words have at least one character") }
+      return [FixedLength(length: length)]
+    case "Metaspace": return [try Metaspace(field)]
     case "Sequence":
       var steps: [any PreTokenizer] = []
-      for item in try field["pretokenizers"].items() {
-        steps += try read(item)
-        // Each may double the text again: a document with a long list of them would fill any memory.
-        if steps.count(where: { $0 is ByteLevel }) > 1 { throw item.refusal("a second ByteLevel is not supported") }
-      }
+      for item in try field["pretokenizers"].items() { steps += try Self.steps(item) }
       return steps
     case let type: throw field.unsupported(type: type)
+    }
+  }
+}
+
+/// Cuts into words and runs of other visible characters, by `\w+|[^\w\s]+`; white space goes.
+struct WordsAndMarks: PreTokenizer {
+  func apply(to text: inout PreTokenizedText) {
+    text.split(.removed) { bytes, word, found in
+      var at = word.lowerBound
+      while at < word.upperBound {
+        let start = at
+        let first = bytes.scalar(at: at)
+        let (isSpace, isWord) = (first.value.properties.isWhitespace, first.value.isWord)
+        at = bytes.skip(from: first.end, to: word.upperBound) {
+          isWord ? $0.isWord : $0.properties.isWhitespace == isSpace && !$0.isWord
+        }
+        found.append((start..<at, isSpace))
+      }
+    }
+  }
+}
+
+/// Cuts into words of so many characters.
+struct FixedLength: PreTokenizer {
+  let length: Int
+
+  func apply(to text: inout PreTokenizedText) {
+    text.cut { bytes, start, wordEnd in
+      var left = length
+      return bytes.skip(from: start, to: wordEnd) { _ in
+        left -= 1
+        return left >= 0
+      }
     }
   }
 }

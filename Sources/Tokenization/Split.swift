@@ -1,26 +1,28 @@
-/// Cuts words by one of the well-known patterns.
-///
-/// Those patterns match every scalar, so keeping matches and rest apart (`Isolated`) and dropping the rest
-/// (`Removed`, inverted) are the same; other behaviors are refused.
+/// Cuts words by a pattern.
 struct Split: PreTokenizer {
-  let pattern: SplitPattern
+  let pattern: Pattern
+  let behavior: SplitBehavior
+  let isInverted: Bool
 
   init(_ field: Field) throws(TokenizerError) {
-    let regex = field["pattern"]["Regex"]
-    guard !regex.isNull else { throw field["pattern"].refusal("only a \"Regex\" pattern is supported") }
-    let text = try regex.string()
-    guard let pattern = SplitPattern(regex: text) else {
-      throw regex.refusal("the pattern \(quoted(text)) is not supported")
-    }
-    let behavior = try field["behavior"].string()
-    let isInverted = try field["invert"].bool(default: false)
-    guard behavior == "Isolated" || (behavior == "Removed" && isInverted) else {
-      throw field["behavior"].refusal("\(quoted(behavior))\(isInverted ? ", inverted," : "") is not supported")
-    }
-    self.pattern = pattern
+    pattern = try Pattern(field["pattern"])
+    behavior = try SplitBehavior(field["behavior"])
+    isInverted = try field["invert"].bool(default: false)
   }
 
   func apply(to text: inout PreTokenizedText) {
-    pattern.cut(&text)
+    // The well-known patterns match every scalar: all that is to do is to cut.
+    if case .known(let scanner) = pattern, behavior == .isolated || (behavior == .removed && isInverted) {
+      return scanner.cut(&text)
+    }
+    text.split(behavior) { bytes, word, found in
+      var rest = word.lowerBound
+      pattern.forEachMatch(in: bytes, word) { match in
+        if rest < match.lowerBound { found.append((rest..<match.lowerBound, isInverted)) }
+        found.append((match, !isInverted))
+        rest = match.upperBound
+      }
+      if rest < word.upperBound { found.append((rest..<word.upperBound, isInverted)) }
+    }
   }
 }

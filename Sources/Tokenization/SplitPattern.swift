@@ -1,5 +1,5 @@
 /// The patterns that byte-level tokenizers cut text by, each as a hand-written scanner: it gives exactly the matches
-/// of the regular expression, and needs no engine for expressions that strangers wrote.
+/// of the regular expression, many times as fast as `Expression`. They match every scalar.
 enum SplitPattern: Sendable, CaseIterable {
   case gpt2
   case llama3
@@ -28,6 +28,15 @@ enum SplitPattern: Sendable, CaseIterable {
     case .gpt2: text.cut(Self.gpt2Match)
     case .llama3: text.cut { Self.modernMatch($0, $1, $2, longestNumber: 3) }
     case .qwen2: text.cut { Self.modernMatch($0, $1, $2, longestNumber: 1) }
+    }
+  }
+
+  /// The end of the match that begins at `start`.
+  func match(_ bytes: [UInt8], _ start: Int, _ end: Int) -> Int {
+    switch self {
+    case .gpt2: Self.gpt2Match(bytes, start, end)
+    case .llama3: Self.modernMatch(bytes, start, end, longestNumber: 3)
+    case .qwen2: Self.modernMatch(bytes, start, end, longestNumber: 1)
     }
   }
 }

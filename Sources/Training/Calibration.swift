@@ -14,8 +14,9 @@ public enum Calibration {
     } else {
       let tokenizer = try RunSession.tokenizer(of: model)
       let encoder = Encoder(
-        tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), learnsPrompt: true, maximumLength: limit)
-      all = encoder.examples(Array(try DataFile.read(path).prefix(samples))).examples
+        tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), lossOn: .all, maximumLength: limit)
+      let rows = Array(try DataFile.read(path).prefix(samples))
+      all = try encoder.withTemplate(of: model, for: rows).encodeAll(rows, of: path).examples
     }
     guard !all.isEmpty else {
       throw FileError(.badData, path, "no example has a token to look at", remedy: "raise --max-seq-len, or give other data")

@@ -139,6 +139,6 @@ extension Example {
   fileprivate func shortened(by divisor: Int) -> Example {
     guard divisor > 1 else { return self }
     let count = min(ids.count, max(2, ids.count / divisor))
-    return Example(ids: Array(ids.prefix(count)), learnedFrom: min(learnedFrom / divisor, count - 1))
+    return Example(ids: Array(ids.prefix(count)), learnedFrom: min((learned.first?.lowerBound ?? 0) / divisor, count - 1))
   }
 }

@@ -14,7 +14,9 @@ public struct OccupiedFolder: Error, Sendable, CustomStringConvertible {
   /// Refuses a folder in which a file that the run reads stands where the run would write.
   static func checkInputs(of session: RunSession) throws {
     let file = session.file
-    let inputs = [file.path, file.data.train, file.data.valid, file.data.tokens].compactMap { $0.flatMap(Folder.real) }
+    let inputs = [file.path, file.data.train, file.data.valid, file.data.test, file.data.tokens].compactMap {
+      $0.flatMap(Folder.real)
+    }
     for name in [RunSession.fileName, "metrics.jsonl"] {
       guard let place = Folder.real(Folder.join(file.outputDir, name)), inputs.contains(place) else { continue }
       throw file.fault(

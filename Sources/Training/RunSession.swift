@@ -19,6 +19,8 @@ public struct RunSession: Sendable {
   public let tokenizer: Tokenizer?
   public let training: [Example]
   public let validation: [Example]
+  /// Evaluated once, at the end.
+  public let test: [Example]
   /// The adapter directory the run goes on from.
   public let given: StoredAdapter?
   public let entry: MethodEntry
@@ -50,12 +52,13 @@ public struct RunSession: Sendable {
     }
     let data = try other?.data ?? RunData(file, for: model)
     self.data = data
-    (tokenizer, training, validation) = (data.tokenizer, data.training, data.validation)
+    (tokenizer, training, validation, test) = (data.tokenizer, data.training, data.validation, data.test)
     var notes = data.notes
     let isOrdered = file.data.tokens != nil || !file.data.shuffle
     batches = BatchPlan(
       training, batchSize: file.batchSize, accumulation: file.gradientAccumulation,
-      packedLength: file.data.packing ? data.limit : nil, shuffles: !isOrdered, seed: file.seed)
+      packedLength: file.data.packing ? data.limit : nil, shuffles: !isOrdered,
+      groupedSteps: file.data.groupByLength ? RunFile.DataSettings.groupedSteps : nil, seed: file.seed)
     let (whole, isTooMany) = (file.epochs ?? 1).multipliedReportingOverflow(by: batches.stepsPerEpoch)
     guard !isTooMany else {
       throw file.fault(Refusal("so many passes of \(batches.stepsPerEpoch) steps are more than can be counted"), at: "epochs")
@@ -90,6 +93,9 @@ public struct RunSession: Sendable {
     }
     self.notes = notes
   }
+
+  /// How a prompt begins that is like what the run learns from.
+  public var opening: PromptOpening { data.opening }
 
   /// The model's own tokenizer, checked against its vocabulary.
   public static func tokenizer(of model: any LanguageModel) throws -> Tokenizer {

@@ -16,6 +16,8 @@ public enum TrainingEvent: Sendable {
   case note(String)
   case step(StepReport, seconds: Double)
   case evaluated(step: Int, Evaluation)
+  /// The test examples, at the end.
+  case tested(Evaluation)
   /// A checkpoint stands at `path`.
   case saved(step: Int, path: String)
 }
@@ -31,6 +33,8 @@ public struct TrainingOutcome: Sendable {
   public var steps: Int
   public var before: Evaluation?
   public var after: Evaluation?
+  /// Of the test examples, where the run has some and finished.
+  public var test: Evaluation?
   public var trainable: Int
   public var total: Int
   public var adapterPath: String?
@@ -156,6 +160,14 @@ public actor TrainingRun {
       end: end, steps: trainer.step, before: before, after: after, trainable: trainer.trainableCount, total: total,
       adapterPath: nil, modelPath: nil, adapter: trainer.adapter, trainedBase: trainer.trainedBase)
     guard end == .finished else { return outcome }
+    if !session.test.isEmpty {
+      let result = try trainer.evaluate(session.test)
+      outcome.test = result
+      try log.append([
+        "step": .int(trainer.step), "test_loss": .double(result.loss), "test_tokens": .int(result.tokens),
+      ])
+      progress(.tested(result))
+    }
     // Activations are over; what they took is free for the making of files.
     MemoryUsage.trim()
     if session.entry.trainable.base {

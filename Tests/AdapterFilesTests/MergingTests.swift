@@ -15,7 +15,7 @@ struct MergingTests {
 
   init() throws { scratch = try Scratch() }
 
-  @Test("merged and adapted model compute the same", arguments: ["llama", "gpt2"], [false, true])
+  @Test("merged and adapted model compute the same", arguments: families, [false, true])
   func same(_ family: String, _ hasOffset: Bool) throws {
     let model = try scratch.model(family)
     // Every linear map in the layers: GPT-2's square attention output, too, where a wrong orientation would not show in shapes.
@@ -81,16 +81,19 @@ struct MergingTests {
     #expect(!Folder.exists(scratch["no"]))
   }
 
-  @Test("a head that shares the embedding table becomes one of its own")
-  func head() throws {
-    let model = try scratch.model("gpt2")
+  @Test(
+    "a head that shares the embedding table becomes one of its own",
+    arguments: [
+      ("gpt2", "transformer.wte.weight"), ("qwen2", "model.embed_tokens.weight"), ("gemma2", "model.embed_tokens.weight"),
+    ])
+  func head(_ family: String, _ name: String) throws {
+    let model = try scratch.model(family)
     let adapter = try lowRank(LowRank(rank: 2, alpha: 4), on: model.sites("lm_head"))
     let report = try Merging.merge(adapter, into: model, to: scratch["merged"])
     let merged = try ModelLoader.load(scratch["merged"])
     #expect(largestDifference(logits(merged), logits(model, adapter)) < 2e-5)
     #expect(merged.directory.config["tie_word_embeddings"] == false)
     #expect(report.notes == ["lm_head shared the embedding table; the merged model has a head of its own"])
-    let name = "transformer.wte.weight"
     #expect(merged.parameter(name).floats == model.parameter(name).floats)
   }
 
@@ -149,7 +152,7 @@ struct ModelWriterTests {
 
   init() throws { scratch = try Scratch() }
 
-  @Test("trained parameters are written under their names, all else as it was", arguments: ["llama", "gpt2"])
+  @Test("trained parameters are written under their names, all else as it was", arguments: families)
   func replacing(_ family: String) throws {
     let model = try scratch.model(family)
     let trained = Dictionary(uniqueKeysWithValues: model.parameters.prefix(3).map { ($0.name, model.parameter($0.name) * 1.5) })

@@ -80,7 +80,7 @@ import Testing
     #expect(try coded.directory.digest() != model.directory.digest())
   }
 
-  @Test(arguments: ["llama", "gpt2"]) func mergingGivesNumbers(_ family: String) throws {
+  @Test(arguments: families) func mergingGivesNumbers(_ family: String) throws {
     let model = try scratch.model(family, dtype: .bf16)
     let (quantizer, config) = try Self.quantizers()[2]
     try ModelWriter.write(model, codes: try codes(model, quantizer), config, to: scratch["coded"])

@@ -61,6 +61,9 @@ final class Scratch {
   }
 }
 
+/// Every family there is a config of.
+let families = ["llama", "gpt2", "mistral", "qwen2", "qwen3", "gemma2"]
+
 struct StoredTensor {
   var name: String
   var shape: [Int]

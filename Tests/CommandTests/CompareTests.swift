@@ -93,7 +93,9 @@ import Testing
     try scratch.put("run.yaml", runText())
     try await refused(
       "lora",
-      saying: "run.yaml:3:7: a comparison needs `data.valid`: learning rates are chosen on it; name a file of examples there")
+      saying:
+        "run.yaml:3:7: a comparison needs `data.valid`: learning rates are chosen on it; name a file of examples there, or cut one off with `data.split`"
+    )
   }
 
   @Test func numbersThatMakeNoSenseAreUsageErrors() async throws {

@@ -15,7 +15,9 @@ extension Scratch {
   private static func byteTokenizer(_ extra: Int) -> JSON {
     // The byte-level alphabet: printable bytes stand for themselves, the others for the scalars from 256 on.
     var next: UInt32 = 256
-    var vocabulary: [JSON.Member] = []
+    let specials = ["<unk>", "<s>", "</s>"]
+    // As trained tokenizers have them: in the vocabulary, too.
+    var vocabulary: [JSON.Member] = specials.enumerated().map { JSON.Member($1, .int($0)) }
     for byte in 0..<UInt32(256) {
       var scalar = byte
       if !(33...126).contains(byte), !(161...172).contains(byte), !(174...255).contains(byte) {
@@ -25,7 +27,7 @@ extension Scratch {
       vocabulary.append(JSON.Member(String(Unicode.Scalar(scalar).map(Character.init) ?? "?"), .int(Int(byte) + 3)))
     }
     for index in 0..<extra { vocabulary.append(JSON.Member("extra\(index)", .int(259 + index))) }
-    let special = ["<unk>", "<s>", "</s>"].enumerated().map { id, text -> JSON in
+    let special = specials.enumerated().map { id, text -> JSON in
       [
         "id": .int(id), "content": .string(text), "single_word": false, "lstrip": false, "rstrip": false,
         "normalized": false, "special": true,

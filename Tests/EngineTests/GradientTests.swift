@@ -49,6 +49,8 @@ import Testing
     Case(name: "gelu", shapes: [[7]]) { $0[0].gelu },
     Case(name: "geluTanh", shapes: [[7]]) { $0[0].geluTanh },
     Case(name: "swiglu", shapes: [[3, 5], [3, 5]]) { Tensor.swiglu(gate: $0[0], up: $0[1]) },
+    Case(name: "geglu", shapes: [[3, 5], [3, 5]]) { Tensor.geglu(gate: $0[0], up: $0[1]) },
+    Case(name: "capped", shapes: [[3, 5]]) { ($0[0] * 2).softCapped(1.5) },
     Case(name: "dropout", shapes: [[40]]) { $0[0].dropout(0.4, Philox(key: 9)) },
     Case(name: "product with a transpose", shapes: [[3, 4], [5, 4]]) { $0[0].multiplied(byTransposeOf: $0[1], scale: 0.3) },
     Case(name: "product", shapes: [[3, 4], [4, 5]]) { $0[0].multiplied(by: $0[1]) },
@@ -121,6 +123,23 @@ import Testing
       Tensor.attention(
         $0[0], $0[1], $0[2], RowLayout(lengths: [5]), AttentionShape(heads: 2, groups: 2, width: 2, scale: 0.7),
         dropout: (0.3, Philox(key: 4)))
+    },
+    Case(name: "attention to the whole", shapes: [[7, 8], [7, 4], [7, 4]]) {
+      Tensor.attention(
+        $0[0], $0[1], $0[2], RowLayout(lengths: [4, 3], visible: [1, 0, 1, 1, 0, 1, 1]),
+        AttentionShape(heads: 4, groups: 2, width: 2, scale: 0.7, sight: .whole))
+    },
+    Case(name: "patches", shapes: [[2, 3, 5, 6]]) { $0[0].patches(height: 2, width: 3) },
+    Case(name: "weighted sums", shapes: [[5, 3]]) { $0[0].weightedSums(over: [0..<2, 1..<5], weights: [0.5, 2, 0, -1, 3]) },
+    Case(name: "attention through a window, capped", shapes: [[7, 8], [7, 4], [7, 4]]) {
+      Tensor.attention(
+        $0[0], $0[1], $0[2], RowLayout(lengths: [5, 2]),
+        AttentionShape(heads: 4, groups: 2, width: 2, scale: 0.7, sight: .window(2), scoreCap: 0.8))
+    },
+    Case(name: "attention through a window that hidden keys leave empty", shapes: [[6, 4], [6, 4], [6, 4]]) {
+      Tensor.attention(
+        $0[0], $0[1], $0[2], RowLayout(lengths: [6], visible: [0, 1, 0, 0, 0, 1]),
+        AttentionShape(heads: 2, groups: 2, width: 2, scale: 0.7, sight: .window(3), scoreCap: 2))
     },
     Case(name: "computed twice", shapes: [[5, 3], [5, 3], [4, 3]]) { inputs in
       let (x, z, w) = (inputs[0], inputs[1], inputs[2])

@@ -141,15 +141,17 @@ import Testing
     let hi = lo.map { Int32.random(in: $0...Int32(cols), using: &source) }
     let bytes = keyed ? (0..<cols).map { _ in UInt8.random(in: 0...2, using: &source) } : nil
     let dp = values(n, seed: 32)
-    for form in 0..<3 {
+    // 0 and 3: of what lies before them queries see all, or the last few.
+    for form in 0..<4 {
       var (a, b, c) = (s, s, wide(s)), (dA, dB, dC) = (dp, dp, wide(dp))
-      if form == 0 {
-        softmax_causal_f32(&a, rows, cols, first, scale, bytes)
-        softmax_causal_ref_f32(&b, rows, cols, first, scale, bytes)
-        softmax_causal_f64(&c, rows, cols, first, Double(scale), bytes)
-        softmax_causal_backward_f32(&dA, a, rows, cols, first, scale)
-        softmax_causal_backward_ref_f32(&dB, b, rows, cols, first, scale)
-        softmax_causal_backward_f64(&dC, c, rows, cols, first, Double(scale))
+      let window = form == 3 ? 1 + cols / 5 : 0
+      if form % 3 == 0 {
+        softmax_causal_f32(&a, rows, cols, first, window, scale, bytes)
+        softmax_causal_ref_f32(&b, rows, cols, first, window, scale, bytes)
+        softmax_causal_f64(&c, rows, cols, first, window, Double(scale), bytes)
+        softmax_causal_backward_f32(&dA, a, rows, cols, first, window, scale)
+        softmax_causal_backward_ref_f32(&dB, b, rows, cols, first, window, scale)
+        softmax_causal_backward_f64(&dC, c, rows, cols, first, window, Double(scale))
       } else {
         let (l, h) = form == 1 ? (lo, hi) : (nil, nil)
         softmax_masked_f32(&a, rows, cols, l, h, scale, bytes)
@@ -163,7 +165,13 @@ import Testing
       agree("softmax backward \(form)", tolerance: 1e-6, fast: dA, reference: dB, double: dC)
       for i in 0..<rows {
         let seen = (0..<cols).filter { j in
-          let inside = form == 0 ? j <= first + i : form == 1 ? j >= Int(lo[i]) && j < Int(hi[i]) : true
+          let inside =
+            switch form {
+            case 0: j <= first + i
+            case 1: j >= Int(lo[i]) && j < Int(hi[i])
+            case 2: true
+            default: j <= first + i && j > first + i - window
+            }
           return inside && (bytes.map { $0[j] != 0 } ?? true)
         }
         let row = a[i * cols..<(i + 1) * cols]

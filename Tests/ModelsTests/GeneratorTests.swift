@@ -74,6 +74,41 @@ import Testing
     #expect(Set((0..<50).map { Sampling(temperature: 1e-9, seed: 1).choose(logits, index: $0) }) == [1])
   }
 
+  @Test func fewerCandidatesAndPenaltiesAreTransformersOwn() {
+    let logits: [Float] = [0.5, 2, -1, 1.2, -30]
+    let two = Set((0..<200).map { Sampling(temperature: 1, topK: 2, seed: 1).choose(logits, index: $0) })
+    #expect(two == [1, 3])
+    // Of the two, 1 has 0.69 of what is left.
+    let one = Set((0..<200).map { Sampling(temperature: 1, topK: 2, topP: 0.6, seed: 1).choose(logits, index: $0) })
+    #expect(one == [1])
+    // 2 / 1.7 falls below 1.2; a negative logit is made smaller, not larger.
+    let penalized = Sampling(repetitionPenalty: 1.7)
+    #expect(penalized.choose(logits, index: 0, after: [1]) == 3)
+    #expect(penalized.choose([-1, -1.1], index: 0, after: [0, 0]) == 1)
+    #expect(penalized.choose(logits, index: 0, after: [0, 2]) == 1)
+  }
+
+  /// A conversation goes on from what was read, also where it goes back or elsewhere.
+  @Test(arguments: Fixture.all) func whatWasReadChangesNothing(_ fixture: Fixture) throws {
+    let model = try fixture.model()
+    let memory = PromptMemory(model)
+    func tokens(_ prompt: [Int32], _ memory: PromptMemory?) throws -> [Int32] {
+      Array(IteratorSequence(try TokenGenerator(model, prompt: prompt, maximumTokens: 6).makeIterator(after: memory)))
+    }
+    var prompt = Self.prompt
+    let first = try tokens(prompt, memory)
+    #expect(try first == tokens(prompt, nil))
+    // The last token was chosen and not read.
+    #expect(memory.ids == prompt + first.dropLast())
+    prompt += first + [9, 40]
+    #expect(try tokens(prompt, memory) == tokens(prompt, nil))
+    prompt = Array(prompt.prefix(7)) + [33]
+    #expect(try tokens(prompt, memory) == tokens(prompt, nil))
+    #expect(try tokens([2], memory) == tokens([2], nil))
+    // All of it is known: the last token is read again for its logits.
+    #expect(try tokens([2], memory) == tokens([2], nil))
+  }
+
   @Test func theSequenceHonoursCancellation() async throws {
     let generator = try TokenGenerator(
       Fixture.llama.model(), prompt: Self.prompt, maximumTokens: 27, sampling: Sampling(temperature: 1, seed: 2))

@@ -16,24 +16,41 @@ import Testing
     }
   }
 
+  private static let activations =
+    "supported: silu, swish, gelu, gelu_python, gelu_new, gelu_pytorch_tanh, gelu_fast, gelu_accurate, gelu_python_tanh, relu"
+  private static let ropes = "supported: default, linear, dynamic, yarn, longrope, llama3, proportional"
   private static let cases = [
     Case(
       .llama, "\"model_type\": \"llama\"", "\"model_type\": \"mamba\"",
-      "model_type: \"mamba\" is not supported (supported: gpt2, llama)"),
-    Case(.llama, "\"model_type\": \"llama\",", "", "model_type is missing (supported: gpt2, llama)"),
-    Case(.llama, "\"silu\"", "\"relu\"", "hidden_act: \"relu\" is not supported (supported: silu)"),
+      "model_type: \"mamba\" is not supported (supported: gpt2, llama, mistral, qwen2, qwen3, gemma2)"),
     Case(
-      .gpt2, "\"gelu_new\"", "\"gelu\"",
-      "activation_function: \"gelu\" is not supported (supported: gelu_new, gelu_pytorch_tanh)"),
+      .llama, "\"model_type\": \"llama\",", "", "model_type is missing (supported: gpt2, llama, mistral, qwen2, qwen3, gemma2)"),
+    Case(.llama, "\"silu\"", "\"relu6\"", "hidden_act: \"relu6\" is not supported (\(activations))"),
+    Case(.gpt2, "\"gelu_new\"", "\"gelu_10\"", "activation_function: \"gelu_10\" is not supported (\(activations))"),
     Case(
-      .llama, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"",
-      "rope_parameters.rope_type: \"yarn\" is not supported (supported: default, linear, llama3)"),
+      .gemma2, "\"gelu_pytorch_tanh\"", "\"xielu\"", "hidden_activation: \"xielu\" is not supported (\(activations))"),
+    Case(
+      .llama, "\"rope_type\": \"default\"", "\"rope_type\": \"mrope\"",
+      "rope_parameters.rope_type: \"mrope\" is not supported (\(ropes))"),
+    Case(
+      .qwen3, "\"rope_type\": \"default\"", "\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5",
+      "rope_parameters.partial_rotary_factor: 0.5 is not supported (only 1 is, but for rope_type proportional)"),
+    Case(
+      .qwen3, "\"rope_type\": \"default\"", "\"rope_type\": \"longrope\", \"short_factor\": [1], \"long_factor\": [1]",
+      "rope_parameters.short_factor: [1] does not fit (a list of 8 positive numbers is wanted, half of head_dim)"),
+    Case(
+      .llama, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\", \"mscale\": -1",
+      "rope_parameters.mscale: -1 does not fit (a number from 0 on is wanted)"),
+    Case(
+      .llama, "\"rope_type\": \"default\"", "\"foo\": {}",
+      "rope_parameters.rope_theta: 10000.0 is not supported "
+        + "(settings by layer are objects under full_attention, sliding_attention)"),
     Case(
       .llama, "\"rope_type\": \"default\"", "\"rope_type\": \"linear\"",
       "rope_parameters.factor is missing (this rope_type needs it)"),
     Case(
-      .llama, "\"use_cache\": true", "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}",
-      "rope_scaling.rope_type: \"dynamic\" is not supported (supported: default, linear, llama3)"),
+      .llama, "\"use_cache\": true", "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 0}",
+      "rope_scaling.factor: 0 does not fit (a positive number is wanted)"),
     Case(
       .llama, "\"use_cache\": true", "\"quantization_config\": {\"bits\": 4}",
       "quantization_config.quant_method is missing (supported: swift-peft, gptq, and weights in F32, F16 and BF16)"),
@@ -46,7 +63,32 @@ import Testing
       "quantization_config.bits: 5 does not fit (2, 3, 4 or 8 is wanted)"),
     Case(
       .llama, "\"use_cache\": true", "\"layer_types\": [\"full_attention\", \"sliding_attention\"]",
-      "layer_types: \"sliding_attention\" is not supported (only \"full_attention\" is)"),
+      "layer_types: \"sliding_attention\" is not supported (all layers of this model are full_attention)"),
+    Case(
+      .qwen2, "\"full_attention\",", "\"full_attention\", \"full_attention\",",
+      "layer_types: [\"full_attention\", \"full_attention\", \"full_attention\"] does not fit "
+        + "(a list with one entry for each of the 2 layers is wanted)"),
+    Case(
+      .qwen2, "\"full_attention\",", "\"sliding_attention\",",
+      "use_sliding_window: false is not supported (layer_types has layers that are sliding_attention)"),
+    Case(
+      .qwen2, "\"full_attention\",", "\"chunked_attention\",",
+      "layer_types: \"chunked_attention\" is not supported (supported: full_attention, sliding_attention)"),
+    Case(
+      .gemma2, "\"sliding_window\": 4096", "\"sliding_window\": null",
+      "sliding_window is missing (layers of this model are sliding_attention)"),
+    Case(
+      .gemma2, "\"sliding_window\": 4096", "\"sliding_window\": 0",
+      "sliding_window: 0 does not fit (an integer from 1 to 2147483647 is wanted)"),
+    Case(
+      .gemma2, "\"final_logit_softcapping\": 30.0", "\"final_logit_softcapping\": 0",
+      "final_logit_softcapping: 0 does not fit (a positive number, or null, is wanted)"),
+    Case(
+      .gemma2, "\"use_bidirectional_attention\": null", "\"use_bidirectional_attention\": true",
+      "use_bidirectional_attention: true is not supported (only false is)"),
+    Case(
+      .llama, "\"use_cache\": true", "\"per_layer_config\": {\"0\": {\"hidden_size\": 8}}",
+      "per_layer_config: an object is not supported (layers differ by layer_types only)"),
     Case(
       .gpt2, "\"add_cross_attention\": false", "\"add_cross_attention\": true",
       "add_cross_attention: true is not supported (only false is)"),

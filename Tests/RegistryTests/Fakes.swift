@@ -97,7 +97,7 @@ final class Scratch {
 
   deinit {
     // Two levels are all a test makes.
-    for folder in ["model", "methods", "."] {
+    for folder in ["model", "methods", "parts", "none", "."] {
       guard let stream = opendir("\(path)/\(folder)") else { continue }
       while let entry = readdir(stream) {
         let name = withUnsafePointer(to: &entry.pointee.d_name) {

@@ -188,7 +188,7 @@ import Testing
     #expect(
       try errors(adding: "from_scratch: true")
         == ["run.yaml:6:15: `from_scratch` needs a method that trains the base; `pair` would leave it as it was drawn"])
-    #expect(try errors(adding: "eval_every: 3") == ["run.yaml:6:13: `eval_every` needs `data.valid`"])
+    #expect(try errors(adding: "eval_every: 3") == ["run.yaml:6:13: `eval_every` needs `data.valid` or `data.split.valid`"])
     #expect(
       try scratch.errors(RunFileTests.minimal.replacing("train.jsonl }", with: "train.jsonl, tokens: tokens.bin }"))
         == ["run.yaml:3:37: `data.train` and `data.tokens` exclude one another; give one"])

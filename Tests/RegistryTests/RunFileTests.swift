@@ -151,6 +151,37 @@ import Testing
     """,
     """
     base_model: model
+    method: pair
+    data:
+      train: train.jsonl
+      split: { valid: 0.1, test: 0.05, seed: 3 }
+      format: messages
+      loss_on: last_turn
+      group_by_length: true
+      chat_template:
+        begin: "<s>"
+        default_system: "Be: kind\n"
+        system: { before: "[S] " }
+        user: { before: "[U]", after: "\n" }
+        assistant: { after: "</s>\n" }
+    optimizer: { lr: 1e-3 }
+    epochs: 2
+    eval_every: 5
+    output_dir: out
+    """,
+    """
+    base_model: model
+    method: pair
+    data:
+      train: train.jsonl
+      test: valid.jsonl
+      chat_template_kwargs: { enable_thinking: false, date_string: "1 Jan 2025", n: 3, x: 1.5 }
+    optimizer: { lr: 1e-3 }
+    epochs: 2
+    output_dir: out
+    """,
+    """
+    base_model: model
     method: full
     data: { tokens: tokens.bin, valid: valid.jsonl, max_seq_len: 32 }
     epochs: 2
@@ -162,6 +193,69 @@ import Testing
     var again = try RunFile.parse(run.resolvedText, path: "/elsewhere/run.yaml", registry: Fakes.registry())
     again.path = run.path
     #expect(again == run)
+  }
+
+  @Test func readsAFolderOfParts() throws {
+    let parts = try scratch.folder("parts")
+    for name in ["train.jsonl", "validation.json", "test.txt", "other.jsonl"] { try scratch.put("parts/" + name, "{}\n") }
+    let run = try scratch.run(Self.minimal.replacing("train.jsonl", with: "parts"))
+    #expect(run.data.train == parts + "/train.jsonl")
+    #expect(run.data.valid == parts + "/validation.json")
+    #expect(run.data.test == parts + "/test.txt")
+    // What is named comes before what lies there.
+    let own = try scratch.run(Self.minimal.replacing("train.jsonl }", with: "parts, valid: train.jsonl }"))
+    #expect(own.data.valid == scratch.path + "/train.jsonl")
+    // A part that is there is not cut off.
+    #expect(
+      try scratch.errors(Self.minimal.replacing("train.jsonl }", with: "parts, split: { valid: 0.5 } }"))
+        == [
+          "run.yaml:3:39: `data.split.valid` cuts off what is there already: the folder holds validation.json; leave one out"
+        ])
+    try scratch.put("parts/valid.jsonl", "")
+    #expect(
+      try scratch.errors(Self.minimal.replacing("train.jsonl", with: "parts"))
+        == ["run.yaml:3:16: data.train: parts: holds valid.jsonl and validation.json; keep one, or name the file that is meant"])
+    _ = try scratch.folder("none")
+    #expect(
+      try scratch.errors(Self.minimal.replacing("train.jsonl", with: "none"))
+        == ["run.yaml:3:16: data.train: none: holds no train.jsonl, train.json or train.txt"])
+  }
+
+  @Test func sectionsOfDataAreHeldTogether() throws {
+    func errors(_ data: String) throws -> [String] {
+      try scratch.errors(Self.minimal.replacing("train: train.jsonl }", with: "train: train.jsonl, \(data) }"))
+    }
+    #expect(
+      try errors("split: { valid: 0.6, test: 0.4 }")
+        == ["run.yaml:3:36: `data.split` leaves nothing to learn from: give `valid`, `test` or both, together less than 1"])
+    #expect(
+      try errors("split: { seed: 3 }")
+        == ["run.yaml:3:36: `data.split` cuts nothing off: give `valid`, `test` or both, together less than 1"])
+    #expect(
+      try errors("valid: valid.jsonl, split: { valid: 0.5 }")
+        == ["run.yaml:3:65: `data.split.valid` cuts off what is there already: `data.valid` is given; leave one out"])
+    #expect(
+      try errors("shuffle: false, group_by_length: true")
+        == ["run.yaml:3:62: `data.group_by_length` sorts anew what `data.shuffle: false` leaves in order; give one"])
+    #expect(
+      try errors("chat_template: { user: {} }")
+        == ["run.yaml:3:44: `data.chat_template.assistant` is missing: an assistant turn; `after` is learned with its content"])
+    #expect(
+      try errors("chat_template: { user: {}, assistant: {}, default_system: x }")
+        == ["run.yaml:3:44: `data.chat_template.default_system` needs `system`, the turn it stands in"])
+    #expect(
+      try errors("chat_template: { user: {}, assistant: {} }, chat_template_kwargs: { a: 1 }")
+        == [
+          "run.yaml:3:95: `data.chat_template_kwargs` is for the model's own template, and `data.chat_template` takes its place"
+        ])
+    #expect(
+      try errors("chat_template_kwargs: { a: [1] }")
+        == ["run.yaml:3:56: `data.chat_template_kwargs.a` is a list, but must be a text, a number or a truth value"])
+    #expect(
+      try errors("assistant_only_loss: true")
+        == [
+          "run.yaml:3:29: unknown key `assistant_only_loss` in `data`; did you mean `loss_on` (TRL calls it `assistant_only_loss`)?"
+        ])
   }
 
   @Test func countsWarmUp() throws {

@@ -47,6 +47,25 @@ import Testing
     #expect(try paths(TargetSelector(string: "mlp.down")).count == 2)
   }
 
+  @Test func sitesMatchByAnyOfTheirPaths() throws {
+    let sites = (0..<2).map { (index: Int) in
+      Site(
+        id: SiteID("vit.encoder.layer.\(index).attention.attention.query"), use: "attention.query", outputs: 4, inputs: 4,
+        layer: index, modulePath: SiteID("vit.layers.\(index).attention.q_proj"),
+        aliases: [SiteID("layers.\(index).attention.q_proj")])
+    }
+    func chosen(_ selector: TargetSelector) throws -> [Int] { try selector.select(from: sites).compactMap(\.layer) }
+    for name in ["query", "q_proj", "attention.q_proj", "attention.attention.query", "attention.query"] {
+      #expect(try chosen(TargetSelector(.names([name]))) == [0, 1])
+      #expect(try chosen(TargetSelector(.names([name]), layers: [1])) == [1])
+      #expect(try chosen(TargetSelector(.allLinear, exclude: .names(["vit.layers.0.attention.q_proj"]))) == [1])
+    }
+    #expect(try chosen(TargetSelector(.names(["layers.1.attention.q_proj"]), layers: [0])) == [1])
+    #expect(try chosen(TargetSelector(.pattern("layers\\.0\\..*"))) == [0])
+    #expect(try chosen(TargetSelector(.pattern("vit\\.encoder.*query"))) == [0, 1])
+    #expect(throws: Refusal.self) { try TargetSelector(.names(["_proj"])).select(from: sites) }
+  }
+
   @Test func exclusionWins() throws {
     let exclude = TargetSelector.Targets.names(["model.layers.0.self_attn.q_proj"])
     #expect(try paths(TargetSelector(.names(["q_proj"]), exclude: exclude)) == ["model.layers.1.self_attn.q_proj"])

@@ -4,20 +4,29 @@ import Testing
 
 @testable import Tokenization
 
-/// What the reference library gives for the texts of `lines.jsonl`; made by `Tools/tokenizer/make_fixture.py`.
+/// What the reference library gives for the texts of `lines.jsonl`, as digests; made by `Fixtures/make.py`, which also
+/// shows what lies behind a digest: `make.py --show NAME LINE`.
 enum Fixture: String, CaseIterable {
   case scripture
   case gpt2
+  case roberta
   case llama3
   case qwen2
+  case clip
+  case bertUncased = "bert_uncased"
+  case bertCased = "bert_cased"
+  case llama2
+  case mistral
+  case gemma
 
-  struct Line {
-    var text: String
-    var ids: [Int]
-    var bare: [Int]
-    /// What the ids decode to, without special tokens and with them.
+  /// Digests of what the library gives for a text.
+  struct Row {
+    /// The ids with special tokens and without.
+    var ids: String
+    /// What the former decode to, without special tokens and with them.
     var decoded: String
-    var whole: String
+    /// The encoding with the next text, cut and padded.
+    var pair: String
   }
 
   static func bytes(_ name: String) throws -> [UInt8] {
@@ -25,8 +34,14 @@ enum Fixture: String, CaseIterable {
     return Array(try Data(contentsOf: url))
   }
 
-  private static func rows(_ name: String) throws -> [JSON] {
+  static func rows(_ name: String) throws -> [JSON] {
     try bytes(name).split(separator: UInt8(ascii: "\n")).map { try JSON(parsing: $0) }
+  }
+
+  static func texts() throws -> [String] {
+    let texts = try rows("lines.jsonl").compactMap(\.string)
+    try #require(texts.count > 2000)
+    return texts
   }
 
   func document() throws -> JSON {
@@ -38,19 +53,22 @@ enum Fixture: String, CaseIterable {
 
   func tokenizer() throws -> Tokenizer { try Tokenizer(json: document()) }
 
-  func lines() throws -> [Line] {
-    let texts = try Self.rows("lines.jsonl")
-    let rows = try Self.rows("\(rawValue).jsonl")
-    try #require(texts.count == rows.count && texts.count > 1000)
-    return try zip(texts, rows).map { text, row in
-      let text = try #require(text.string)
-      let ids = try #require(row["ids"]?.array).compactMap(\.int)
-      return Line(
-        text: text, ids: ids, bare: row["bare"]?.array?.compactMap(\.int) ?? ids, decoded: row["text"]?.string ?? text,
-        whole: row["whole"]?.string ?? text)
+  func rows() throws -> [Row] {
+    String(decoding: try Self.bytes("\(rawValue).txt"), as: UTF8.self).split(separator: "\n").map { line in
+      let parts = line.split(separator: " ").map(String.init)
+      return Row(ids: parts[0], decoded: parts[1], pair: parts[2])
     }
   }
 }
+
+/// FNV-1a of 64 bits, in base 36.
+func digest(_ bytes: some Sequence<UInt8>) -> String {
+  var value: UInt64 = 0xCBF2_9CE4_8422_2325
+  for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
+  return String(value, radix: 36)
+}
+
+func listed(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ",") }
 
 /// Whether two texts are the same scalar by scalar; `==` on strings is canonical equivalence.
 func same(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }

@@ -4,43 +4,54 @@ import Testing
 
 /// Line by line against the reference library.
 @Suite struct ReferenceTests {
-  @Test(arguments: Fixture.allCases) func encodes(_ fixture: Fixture) throws {
+  /// The ids with special tokens and without, what they decode to, and what they decode to one by one.
+  @Test(arguments: Fixture.allCases) func encodesAndDecodes(_ fixture: Fixture) throws {
     let tokenizer = try fixture.tokenizer()
-    for (number, line) in try fixture.lines().enumerated() {
-      let ids = tokenizer.encode(line.text)
-      #expect(ids == line.ids, "line \(number + 1): \(quoted(line.text))")
-      #expect(tokenizer.encode(line.text, addSpecialTokens: false) == line.bare, "line \(number + 1)")
-    }
-  }
-
-  @Test(arguments: Fixture.allCases) func decodes(_ fixture: Fixture) throws {
-    let tokenizer = try fixture.tokenizer()
-    for (number, line) in try fixture.lines().enumerated() {
-      #expect(same(tokenizer.decode(line.ids), line.decoded), "line \(number + 1): \(quoted(line.text))")
-      #expect(same(tokenizer.decode(line.ids, skipSpecialTokens: false), line.whole), "line \(number + 1)")
-    }
-  }
-
-  @Test(arguments: Fixture.allCases) func streams(_ fixture: Fixture) throws {
-    let tokenizer = try fixture.tokenizer()
-    for (number, line) in try fixture.lines().enumerated() {
-      var stream = tokenizer.streamingDecoder()
-      var pieces = line.ids.map { stream.append($0) }
-      pieces.append(stream.finish())
-      #expect(same(pieces.joined(), line.decoded), "line \(number + 1): \(quoted(line.text))")
-      // The lines hold U+FFFD of their own, but a text without any must not show one on the way.
-      if !line.decoded.unicodeScalars.contains("\u{FFFD}") {
-        #expect(!pieces.contains { $0.unicodeScalars.contains("\u{FFFD}") }, "line \(number + 1)")
+    let (texts, rows) = (try Fixture.texts(), try fixture.rows())
+    try #require(texts.count == rows.count)
+    for (i, text) in texts.enumerated() {
+      let (ids, bare) = (tokenizer.encode(text), tokenizer.encode(text, addSpecialTokens: false))
+      if digest("\(listed(ids))|\(listed(bare))".utf8) != rows[i].ids {
+        Issue.record("line \(i + 1): \(quoted(text)): \(ids)")
       }
+      let decoded = [true, false].map { tokenizer.decode(ids, skipSpecialTokens: $0) }
+      if digest(decoded.joined(separator: "\0").utf8) != rows[i].decoded {
+        Issue.record("line \(i + 1): \(quoted(text)): \(quoted(decoded[0])), \(quoted(decoded[1]))")
+      }
+      var stream = tokenizer.streamingDecoder()
+      var pieces = ids.map { stream.append($0) }
+      pieces.append(stream.finish())
+      if !same(pieces.joined(), decoded[0]) { Issue.record("line \(i + 1): \(quoted(text)): \(pieces)") }
+      // The lines hold U+FFFD of their own, but a text without any must not show one on the way.
+      if !decoded[0].unicodeScalars.contains("\u{FFFD}"), pieces.contains(where: { $0.unicodeScalars.contains("\u{FFFD}") }) {
+        Issue.record("line \(i + 1): \(pieces)")
+      }
+    }
+  }
+
+  /// Two texts, cut and padded in the ways that `make.py` goes through.
+  @Test(arguments: Fixture.allCases) func pairs(_ fixture: Fixture) throws {
+    let tokenizer = try fixture.tokenizer()
+    let texts = try Fixture.texts()
+    let truncations: [Truncation?] = [nil, Truncation(maximumLength: 24), Truncation(maximumLength: 17, side: .left)]
+    let paddings: [Padding?] = [
+      nil, Padding(length: .fixed(32), id: 1), Padding(multiple: 8, side: .left, id: 0, typeID: 1),
+    ]
+    for (i, row) in try fixture.rows().enumerated() {
+      let encoding = try tokenizer.encoding(
+        of: texts[i], pair: texts[(i + 1) % texts.count], addSpecialTokens: i % 2 == 0, truncation: truncations[i % 3],
+        padding: paddings[i / 3 % 3])
+      let lists = [encoding.ids, encoding.typeIDs, encoding.attentionMask, encoding.specialTokensMask].map(listed)
+      if digest(lists.joined(separator: "|").utf8) != row.pair { Issue.record("line \(i + 1): \(lists)") }
     }
   }
 
   /// Byte-level tokens lose nothing: only the normalizer and the prefix space change a text.
   @Test func roundTrips() throws {
     let tokenizer = try Fixture.scripture.tokenizer()
-    for line in try Fixture.scripture.lines() {
-      let ids = tokenizer.encode(line.text)
-      #expect(same(tokenizer.decode(ids, skipSpecialTokens: false), line.text))
+    for text in try Fixture.texts() {
+      let ids = tokenizer.encode(text)
+      #expect(same(tokenizer.decode(ids, skipSpecialTokens: false), text))
     }
   }
 

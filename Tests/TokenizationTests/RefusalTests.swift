@@ -30,7 +30,8 @@ import Testing
   }
 
   @Test func accepts() {
-    #expect(message(("version", "1.0"), ("truncation", ["max_length": 8]), ("padding", nil)) == "accepted")
+    let truncation: JSON = ["direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0]
+    #expect(message(("version", "1.0"), ("truncation", truncation), ("padding", nil)) == "accepted")
     #expect(message(["model": ["vocab": [:], "merges": []]]) == "accepted")
   }
 
@@ -44,56 +45,93 @@ import Testing
   }
 
   @Test func components() {
-    #expect(message(("normalizer", ["type": "Lowercase"])) == "normalizer: type \"Lowercase\" is not supported")
     #expect(
-      message(("normalizer", ["type": "Sequence", "normalizers": [["type": "NFC"], ["type": "NFKC"]]]))
-        == "normalizer.normalizers[1]: type \"NFKC\" is not supported")
+      message(("normalizer", ["type": "Precompiled", "precompiled_charsmap": ""]))
+        == "normalizer: type \"Precompiled\" is not supported")
+    #expect(
+      message(("normalizer", ["type": "Sequence", "normalizers": [["type": "NFC"], ["type": "Cyrillic"]]]))
+        == "normalizer.normalizers[1]: type \"Cyrillic\" is not supported")
+    #expect(
+      message(("normalizer", ["type": "Strip", "strip_left": true]))
+        == "normalizer.strip_right: expected true or false, found nothing")
+    #expect(
+      message(("normalizer", ["type": "Replace", "pattern": ["Glob": "*"], "content": ""]))
+        == "normalizer.pattern: expected a \"String\" or a \"Regex\"")
     #expect(
       message(
         (
           "pre_tokenizer",
-          ["type": "Sequence", "pretokenizers": [["type": "Digits", "individual_digits": true], ["type": "Metaspace"]]]
+          ["type": "Sequence", "pretokenizers": [["type": "Digits", "individual_digits": true], ["type": "UnicodeScripts"]]]
         ))
-        == "pre_tokenizer.pretokenizers[1]: type \"Metaspace\" is not supported")
-    let byteLevel: JSON = ["type": "ByteLevel", "add_prefix_space": false]
-    #expect(
-      message(("pre_tokenizer", ["type": "Sequence", "pretokenizers": [byteLevel, byteLevel]]))
-        == "pre_tokenizer.pretokenizers[1]: a second ByteLevel is not supported")
+        == "pre_tokenizer.pretokenizers[1]: type \"UnicodeScripts\" is not supported")
     #expect(message(("pre_tokenizer", ["type": 3])) == "pre_tokenizer.type: expected a string, found a number")
     #expect(message(("pre_tokenizer", "ByteLevel")) == "pre_tokenizer: expected an object, found a string")
     #expect(
       message(("pre_tokenizer", ["type": "ByteLevel"]))
         == "pre_tokenizer.add_prefix_space: expected true or false, found nothing")
-    #expect(message(("post_processor", ["type": "BertProcessing"])) == "post_processor: type \"BertProcessing\" is not supported")
-    #expect(message(("decoder", ["type": "WordPiece"])) == "decoder: type \"WordPiece\" is not supported")
+    let metaspace: JSON = ["type": "Metaspace", "replacement": "ab"]
+    #expect(message(("pre_tokenizer", metaspace)) == "pre_tokenizer.replacement: expected one character, found \"ab\"")
     #expect(
-      message(("decoder", ["type": "Sequence", "decoders": [["type": "ByteLevel"], ["type": "Fuse"]]]))
-        == "decoder.decoders[1]: a second decoder is not supported")
-    #expect(message(("model", ["type": "WordPiece"])) == "model: type \"WordPiece\" is not supported")
+      message(("pre_tokenizer", ["type": "Metaspace", "replacement": "_", "prepend_scheme": "last"]))
+        == "pre_tokenizer.prepend_scheme: \"last\" is not supported")
+    #expect(
+      message(("decoder", ["type": "Metaspace", "replacement": "_", "prepend_scheme": "first", "add_prefix_space": false]))
+        == "decoder.add_prefix_space: false contradicts the prepend_scheme \"first\"")
+    #expect(
+      message(("pre_tokenizer", ["type": "FixedLength", "length": 0]))
+        == "pre_tokenizer.length: 0 is not supported: words have at least one character")
+    #expect(message(("post_processor", ["type": "Other"])) == "post_processor: type \"Other\" is not supported")
+    #expect(
+      message(("post_processor", ["type": "BertProcessing", "cls": ["a", 0], "sep": ["[SEP]", 9]]))
+        == "post_processor.sep[1]: 9 is the id of no token")
+    #expect(
+      message(("post_processor", ["type": "BertProcessing", "cls": ["a"], "sep": ["b", 1]]))
+        == "post_processor.cls: expected a token and its id")
+    #expect(message(("decoder", ["type": "CTC"])) == "decoder: type \"CTC\" is not supported")
+    #expect(
+      message(("decoder", ["type": "Strip", "content": " ", "start": -1, "stop": 0]))
+        == "decoder.start: -1 is not supported")
+    #expect(
+      message(("model", ["type": "Unigram", "vocab": [["a", 0]], "unk_id": 0])) == "model: type \"Unigram\" is not supported")
   }
 
   @Test func splits() {
     func split(_ pattern: JSON, _ behavior: JSON = "Isolated", invert: JSON = false) -> String {
       message(("pre_tokenizer", ["type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert]))
     }
-    let known: JSON = ["Regex": .string(SplitPattern.gpt2.regex)]
-    #expect(split(known) == "accepted")
-    #expect(split(known, "Removed", invert: true) == "accepted")
-    #expect(split(known, "Removed") == "pre_tokenizer.behavior: \"Removed\" is not supported")
+    func refusal(_ regex: String) -> String {
+      let text = split(["Regex": .string(regex)])
+      return text.split(separator: " is not supported: ", maxSplits: 1).last.map(String.init) ?? text
+    }
+    #expect(split(["Regex": .string(SplitPattern.gpt2.regex)]) == "accepted")
+    #expect(split(["String": " "], "MergedWithNext", invert: true) == "accepted")
+    #expect(split(["String": " "], "Dropped") == "pre_tokenizer.behavior: \"Dropped\" is not supported")
+    #expect(split([:]) == "pre_tokenizer.pattern: expected a \"String\" or a \"Regex\"")
     #expect(
-      split(known, "MergedWithNext", invert: true)
-        == "pre_tokenizer.behavior: \"MergedWithNext\", inverted, is not supported")
-    #expect(split(["Regex": "\\s+"]) == "pre_tokenizer.pattern.Regex: the pattern \"\\\\s+\" is not supported")
-    #expect(split(["String": " "]) == "pre_tokenizer.pattern: only a \"Regex\" pattern is supported")
+      split(["Regex": "(a)\\1"]) == "pre_tokenizer.pattern.Regex: the pattern \"(a)\\\\1\" is not supported: the escape \\1")
+    #expect(refusal("\\p{Han}+") == "\\p{Han}")
+    #expect(refusal("(?~a)") == "the group (?~")
+    #expect(refusal("(a") == "a group is not closed")
+    #expect(refusal("a)") == "a group is closed that was not opened")
+    #expect(refusal("[a") == "it ends too early")
+    #expect(refusal("*a") == "a quantifier that follows nothing")
+    #expect(refusal("a{3,2}") == "an interval whose end is before its start")
+    #expect(refusal("a{2000}") == "more than 1000 repetitions")
+    #expect(refusal("[z-a]") == "a range whose end is before its start")
+    #expect(refusal("(?<=a+)b") == "looking behind for a text of no fixed length")
+    #expect(refusal("(?i)press") == "\"ss\" without regard to case")
+    #expect(refusal("((a{1000}){1000}){1000}") == "it is too long")
+    #expect(refusal(String(repeating: "(", count: 60) + String(repeating: ")", count: 60)) == "groups nested more than 50 deep")
+    #expect(refusal(String(repeating: "[", count: 60)) == "classes nested more than 20 deep")
   }
 
   @Test func models() {
     #expect(model("dropout", 0.1) == "model.dropout: dropout is not supported")
     #expect(model("dropout", 0) == "accepted")
-    #expect(model("byte_fallback", true) == "model.byte_fallback: true is not supported")
-    #expect(model("end_of_word_suffix", "</w>") == "model.end_of_word_suffix: \"</w>\" is not supported")
-    #expect(model("continuing_subword_prefix", "##") == "model.continuing_subword_prefix: \"##\" is not supported")
-    #expect(model("continuing_subword_prefix", "") == "accepted")
+    #expect(model("byte_fallback", true) == "accepted")
+    #expect(model("end_of_word_suffix", "</w>") == "accepted")
+    #expect(model("continuing_subword_prefix", "##") == "model.merges[0]: the second token lacks the prefix")
+    #expect(model("continuing_subword_prefix", 1) == "model.continuing_subword_prefix: expected a string, found a number")
     #expect(model("unk_token", "<unk>") == "model.unk_token: \"<unk>\" is not in the vocabulary")
     #expect(model("vocab", ["a": 0, "b": 0]) == "model.vocab: \"a\" and \"b\" share the id 0")
     #expect(model("vocab", ["a": -1]) == "model.vocab[\"a\"]: -1 is no token id")
@@ -115,6 +153,17 @@ import Testing
     #expect(
       message(("added_tokens", [["id": 3, "content": "x"], ["id": 3, "content": "y"]]))
         == "added_tokens[1].id: 3 already belongs to \"x\"")
+    #expect(
+      message(("added_tokens", [["id": 7, "content": "x"]]))
+        == "added_tokens[0].id: \"x\" has the id 7, but the tokenizers library would give it 3")
+    #expect(
+      message(
+        ("normalizer", ["type": "Lowercase"]),
+        ("added_tokens", [["id": 3, "content": "X", "normalized": true], ["id": 4, "content": "x", "normalized": true]]))
+        == "added_tokens: \"x\" and \"X\" are the same once normalized")
+    #expect(
+      message(("added_tokens", [["id": 3, "content": .string(String(repeating: "x", count: 1001))]]))
+        == "added_tokens[0].content: 1001 bytes are too long for a token: 1000 are the most")
     #expect(
       message(("added_tokens", [["id": 2_147_483_648, "content": "x"]])) == "added_tokens[0].id: 2147483648 is no token id")
     #expect(
@@ -141,5 +190,68 @@ import Testing
       template([["Sequence": ["id": "A"]], ["Sequence": ["id": "A"]]])
         == "post_processor.single[1]: the text twice is not supported")
     #expect(template(["$A"]) == "post_processor.single[0]: expected a \"SpecialToken\" or a \"Sequence\"")
+  }
+
+  @Test func wordPieces() {
+    func wordPiece(_ key: String, _ value: JSON) -> String {
+      var members: [JSON.Member] = [
+        .init("type", "WordPiece"), .init("vocab", ["[UNK]": 0, "a": 1]), .init("unk_token", "[UNK]"),
+        .init("continuing_subword_prefix", "##"), .init("max_input_chars_per_word", 100),
+      ]
+      members.removeAll { $0.key == key }
+      members.append(.init(key, value))
+      return message(("model", .object(members)))
+    }
+    #expect(wordPiece("unk_token", "[X]") == "model.unk_token: \"[X]\" is not in the vocabulary")
+    #expect(wordPiece("max_input_chars_per_word", -1) == "model.max_input_chars_per_word: -1 is less than 0")
+    #expect(wordPiece("continuing_subword_prefix", nil) == "model.continuing_subword_prefix: expected a string, found nothing")
+    #expect(wordPiece("max_input_chars_per_word", 1) == "accepted")
+  }
+
+  @Test func cuttingAndPadding() {
+    func truncation(_ key: String, _ value: JSON) -> String {
+      message(("truncation", .object([.init("max_length", 8), .init("stride", 0), .init(key, value)].uniqued())))
+    }
+    #expect(
+      truncation("stride", 2)
+        == "truncation.stride: 2 is not supported: what is cut off makes no further encodings here")
+    #expect(truncation("strategy", "Other") == "truncation.strategy: \"Other\" is not supported")
+    #expect(truncation("direction", "Up") == "truncation.direction: \"Up\" is not supported")
+    #expect(truncation("max_length", -1) == "truncation.max_length: -1 is less than 0")
+    func padding(_ strategy: JSON) -> String {
+      message(
+        (
+          "padding",
+          [
+            "strategy": strategy, "direction": "Right", "pad_to_multiple_of": nil, "pad_id": 0, "pad_type_id": 0,
+            "pad_token": "[PAD]",
+          ]
+        ))
+    }
+    #expect(padding("BatchLongest") == "accepted")
+    #expect(padding(["Fixed": 128]) == "accepted")
+    #expect(padding("Longest") == "padding.strategy: expected \"BatchLongest\" or a \"Fixed\" length")
+    #expect(padding(["Fixed": 1_000_000_000_000]).hasPrefix("padding.strategy.Fixed: 1000000000000 is not supported"))
+  }
+
+  /// Chains that could fill any memory.
+  @Test func growth() {
+    let doubling: JSON = ["type": "Replace", "pattern": ["String": "a"], "content": "aa"]
+    let chain: JSON = ["type": "Sequence", "normalizers": .array(Array(repeating: doubling, count: 30))]
+    #expect(message(("normalizer", chain)).hasPrefix("normalizer: together these steps could make a text more than 4096 times"))
+    let byteLevel: JSON = ["type": "ByteLevel", "add_prefix_space": false]
+    let cuts: JSON = ["type": "Sequence", "pretokenizers": .array(Array(repeating: byteLevel, count: 30))]
+    #expect(message(("pre_tokenizer", cuts)).hasPrefix("pre_tokenizer: together these steps could"))
+    let template: JSON = ["type": "TemplateProcessing", "single": [["Sequence": ["id": "A"]]], "special_tokens": [:]]
+    #expect(
+      message(("post_processor", ["type": "Sequence", "processors": [template, template]]))
+        == "post_processor.processors[1]: a second template is not supported")
+  }
+}
+
+extension [JSON.Member] {
+  /// The last of those that share a key.
+  fileprivate func uniqued() -> [JSON.Member] {
+    enumerated().filter { i, member in !self[(i + 1)...].contains { $0.key == member.key } }.map(\.element)
   }
 }

@@ -22,6 +22,15 @@ import Testing
   @Test func numerics() throws { try expect("numeric") { $0.isNumeric } }
   @Test func words() throws { try expect("word") { $0.isWord } }
 
+  /// What general expressions take for a class.
+  @Test(arguments: ["Lu", "Ll", "Lt", "Lm", "Lo", "M", "P", "S", "Z", "Cc", "Cf"]) func categories(_ name: String) throws {
+    let test = try #require(ScalarTest.category(named: name))
+    try expect(name) { test.contains($0) }
+  }
+
+  @Test func patternWords() throws { try expect("patternWord") { ScalarTest.property(.bareWord).contains($0) } }
+  @Test func digits() throws { try expect("digit") { ScalarTest.decimalDigits.contains($0) } }
+
   @Test func utf8() {
     let text = "a\u{80}\u{7FF}\u{800}\u{FFFF}\u{10000}\u{10FFFF}"
     let bytes = Array(text.utf8)

@@ -69,6 +69,47 @@ import Testing
     #expect(losses[0] == losses[1] && losses[0].count == 6)
   }
 
+  /// The order of the rows, and which of them are there, follow from the files and the seeds alone.
+  @Test(arguments: [
+    "group_by_length: true", "group_by_length: true, packing: true", "split: { valid: 0.2, test: 1e-9, seed: 5 }",
+    "loss_on: last_turn, shuffle: false",
+  ])
+  func resumingTextsIsBitExact(_ data: String) async throws {
+    let scratch = try Scratch()
+    let rows = (0..<30).map { index in
+      let words = String(repeating: "and he said ", count: 1 + index * 7 % 11)
+      return #"{"messages": [{"role": "user", "content": "\#(index)"}, {"role": "assistant", "content": "\#(words)"}, "#
+        + #"{"role": "user", "content": "more"}, {"role": "assistant", "content": "So."}]}"#
+    }
+    try WholeFile.write(rows.joined(separator: "\n"), to: scratch.path + "/rows.jsonl")
+    let text = """
+      base_model: \(ChatDataTests.scripture)
+      method: { use: lora, rank: 2 }
+      data:
+        { train: rows.jsonl, max_seq_len: 96, chat_template: { user: { after: "\\n" }, assistant: { after: "\\n" } }, \(data) }
+      optimizer: { name: adamw, lr: 1e-3 }
+      steps: 6
+      batch_size: 2
+      gradient_accumulation: 2
+      seed: 3
+      """
+    let whole = try session(text, scratch, "whole")
+    let finished = try await TrainingRun(whole).run()
+    let parts = try session(text, scratch, "parts")
+    let stopped = try await Task {
+      try await TrainingRun(parts).run { event in
+        if case .step(let report, _) = event, report.step == 3 { withUnsafeCurrentTask { $0?.cancel() } }
+      }
+    }.value
+    #expect(stopped.end == .stopped && stopped.steps == 3)
+    let resumed = try await TrainingRun(parts, resumes: true).run()
+    #expect(resumed.end == .finished && resumed.steps == 6)
+    #expect(whole.training.count + whole.validation.count + whole.test.count == 30)
+    #expect(finished.test?.loss == resumed.test?.loss && (finished.test == nil) == whole.test.isEmpty)
+    let file = "/adapter/adapter_model.safetensors"
+    #expect(try SHA256.hex(ofFile: scratch.path + "/whole" + file) == SHA256.hex(ofFile: scratch.path + "/parts" + file))
+  }
+
   /// Through start, steps and files.
   @Test(arguments: [
     "{ use: lora, dropout: 0.2 }", "{ use: lora-ga, rank: 4, batches: 2 }", "{ use: queryable-lora, rank: 4, num_atoms: 4 }",
@@ -256,22 +297,6 @@ import Testing
     #expect(example.labels == [-100, 7, 8, -100])
     #expect(example.labelCount == 2)
     #expect(Example(ids: [5, 6, 7]).labels == [6, 7, -100])
-  }
-
-  @Test(arguments: [
-    ("{\"text\": \"a\"}\n{\"text\": 3}\n", "data.jsonl:2: \"text\" must be text"),
-    ("{\"prompt\": \"a\"}\n", "data.jsonl:1: a row with \"prompt\" needs \"completion\""),
-    ("\n\n[1]\n", "data.jsonl:3: a row must be an object, such as {\"text\": \"…\"}"),
-    ("{\"question\": \"a\"}\n", "data.jsonl:1: a row needs \"prompt\" and \"completion\", or \"text\"; it has \"question\""),
-    ("{\"\\u001b[2J\": 1}\n", "data.jsonl:1: a row needs \"prompt\" and \"completion\", or \"text\"; it has \"\\u{1b}[2J\""),
-    ("", "data.jsonl: the file has no rows; give one JSON object a line"),
-  ])
-  func badRowsAreNamed(_ text: String, _ message: String) throws {
-    let scratch = try Scratch()
-    let path = scratch.path + "/data.jsonl"
-    try WholeFile.write(text, to: path)
-    let error = #expect(throws: DataErrors.self) { try DataFile.read(path) }
-    #expect(error?.description == scratch.path + "/" + message)
   }
 
   @Test func schedulesRiseAndFall() {

@@ -47,10 +47,10 @@ void gemv_lines_f16(float *y, const uint16_t *W, const float *x, size_t begin, s
 // ---- panels.c: panel_product_f32 for 16 columns in registers at a time and for 32; it takes the one that suits the CPU.
 void panel_product_narrow_f32(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
                               const float *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal,
-                              size_t first);
+                              size_t first, size_t window);
 void panel_product_wide_f32(float *c, size_t stride, int accumulate, const float *a, size_t row, size_t column,
                             const float *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal,
-                            size_t first);
+                            size_t first, size_t window);
 
 // ---- random.c: the four words of one Philox4x32-10 block; the counter is (block, stream), 64 bits each.
 void philox_block(uint64_t key, uint64_t stream, uint64_t block, uint32_t out[4]);

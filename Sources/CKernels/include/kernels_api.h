@@ -37,6 +37,11 @@ void CK_FN(silu)(CK_T *y, const CK_T *x, size_t n);
 void CK_FN(silu_backward_acc)(CK_T *dx, const CK_T *x, const CK_T *dy, size_t n);
 void CK_FN(swiglu)(CK_T *y, const CK_T *g, const CK_T *u, size_t n);  // y = silu(g) u
 void CK_FN(swiglu_backward)(CK_T *dg, CK_T *du, const CK_T *g, const CK_T *u, const CK_T *dy, size_t n);
+void CK_FN(geglu_tanh)(CK_T *y, const CK_T *g, const CK_T *u, size_t n);  // y = gelu_tanh(g) u
+void CK_FN(geglu_tanh_backward)(CK_T *dg, CK_T *du, const CK_T *g, const CK_T *u, const CK_T *dy, size_t n);
+void CK_FN(softcap)(CK_T *y, const CK_T *x, CK_T scale, CK_T cap, size_t n);  // y = cap tanh(scale x / cap)
+// dx = dy y', given the output y.
+void CK_FN(softcap_backward)(CK_T *dx, const CK_T *y, const CK_T *dy, CK_T scale, CK_T cap, size_t n);
 
 // ---- norms.c: inv_rms, mean and inv_std are [rows]. With accumulate != 0 dx is added to.
 void CK_FN(rmsnorm)(CK_T *y, CK_T *inv_rms, const CK_T *x, const CK_T *weight, CK_T eps, size_t rows, size_t cols);
@@ -53,16 +58,17 @@ void CK_FN(layernorm_weight_grad_acc)(CK_T *dw, CK_T *db, const CK_T *x, const C
                                       const CK_T *dy, size_t rows, size_t cols);
 
 // ---- softmax.c: in place, softmax(scale s) over the columns a row sees; all others become 0.
-// Row i of the causal form sees columns j <= first_query_position + i; of the masked form lo[i] <= j < hi[i]
+// Row i of the causal form sees columns j <= first_query_position + i, of these the last `window`, where that is not 0; of the
+// masked form lo[i] <= j < hi[i]
 // (NULL lo: 0; NULL hi: cols; both lie in 0...cols). A column whose allowed byte is 0 is seen by no row (NULL: all are allowed).
 // A row that sees nothing becomes 0; one that sees NaN, or nothing but -inf, becomes NaN where it sees anything.
-void CK_FN(softmax_causal)(CK_T *scores, size_t rows, size_t cols, size_t first_query_position, CK_T scale,
+void CK_FN(softmax_causal)(CK_T *scores, size_t rows, size_t cols, size_t first_query_position, size_t window, CK_T scale,
                            const uint8_t *allowed);
 void CK_FN(softmax_masked)(CK_T *scores, size_t rows, size_t cols, const int32_t *lo, const int32_t *hi, CK_T scale,
                            const uint8_t *allowed);
 // In place dp -> ds = p (dp - sum(dp p)) scale over the same columns, 0 elsewhere.
 void CK_FN(softmax_causal_backward)(CK_T *dscores, const CK_T *p, size_t rows, size_t cols,
-                                    size_t first_query_position, CK_T scale);
+                                    size_t first_query_position, size_t window, CK_T scale);
 void CK_FN(softmax_masked_backward)(CK_T *dscores, const CK_T *p, size_t rows, size_t cols, const int32_t *lo,
                                     const int32_t *hi, CK_T scale);
 
@@ -71,10 +77,11 @@ void CK_FN(softmax_masked_backward)(CK_T *dscores, const CK_T *p, size_t rows, s
 void CK_FN(pack_panels)(CK_T *panels, const CK_T *x, size_t stride, int transposed, size_t depth, size_t cols);
 // C[rows, cols] = A B, or added to C; A[i,l] is a[i row + l column]. Panels may be deeper and have more columns than are used.
 // causal says what need not be computed: CK_CAUSAL_COLUMNS leaves C[i,j] as it is for some j > first + i, CK_CAUSAL_DEPTH takes
-// A[i,l] for 0 where l > first + i, CK_CAUSAL_ROWS where i > first + l; 0 computes all.
+// A[i,l] for 0 where l > first + i, CK_CAUSAL_ROWS where i > first + l; 0 computes all. With a window that is
+// not 0 the same goes for what lies that far back or farther: j, l <= first + i - window, i <= first + l - window.
 void CK_FN(panel_product)(CK_T *c, size_t stride, int accumulate, const CK_T *a, size_t row, size_t column,
                           const CK_T *panels, size_t panel_depth, size_t rows, size_t cols, size_t depth, int causal,
-                          size_t first);
+                          size_t first, size_t window);
 
 // ---- slices.c: v holds `slices` rows of `width` for every row; weights are [rows, slices]. No array may overlap another.
 void CK_FN(slice_sum)(CK_T *y, const CK_T *v, const CK_T *weights, size_t rows, size_t slices,

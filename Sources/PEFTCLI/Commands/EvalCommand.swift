@@ -4,6 +4,7 @@ import Files
 import JSON
 import Models
 import PEFTKernel
+import Registry
 import Training
 
 struct EvalCommand: Subcommand {
@@ -11,21 +12,19 @@ struct EvalCommand: Subcommand {
     commandName: "eval", abstract: "Loss and perplexity of a model on a data file.",
     discussion: "With several adapters and no --use, of the base and each of them: a table.")
 
-  enum LossOn: String, ExpressibleByArgument, CaseIterable {
-    case completion
-    case all
-  }
-
   @OptionGroup var model: ModelOptions
 
-  @Option(help: ArgumentHelp("Text (.jsonl, .txt) or token ids (.safetensors).", valueName: "file"))
+  @Option(help: ArgumentHelp("Text (.jsonl, .json, .txt) or token ids (.safetensors).", valueName: "file"))
   var data: String
 
   @Option(help: "Tokens an example may have; default: the model's limit.")
   var maxLength: Int?
 
-  @Option(help: "What counts: the completions of prompt rows, or every token.")
-  var lossOn = LossOn.completion
+  @Option(help: "What counts: completions and the assistant's turns, its last turn only, or every token.")
+  var lossOn = RunFile.DataSettings.LossOn.completion
+
+  @Option(help: "What the rows are; auto goes by the keys of each.")
+  var format = RunFile.DataSettings.Format.auto
 
   @Option(help: "Tokens in a batch.")
   var batchTokens = 2048
@@ -115,18 +114,22 @@ struct EvalCommand: Subcommand {
           .badData, data, "holds sequences of \(long.ids.count) ids, but the model has \(limit) positions",
           remedy: "cut them with --max-length \(limit)")
       }
-      return examples.map { Example(ids: Array($0.ids.prefix(limit)), learnedFrom: $0.learnedFrom) }
+      return examples.map { $0.prefix(limit) }
     }
     let tokenizer = try RunSession.tokenizer(of: model)
     let encoder = Encoder(
-      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), learnsPrompt: lossOn == .all,
-      maximumLength: limit)
-    let result = encoder.examples(try DataFile.read(data))
-    if result.cut > 0 { call.console.note("note: \(data): \(result.cut) examples were cut to \(limit) tokens") }
-    if result.dropped > 0 { call.console.note("note: \(data): \(result.dropped) examples have nothing that counts") }
+      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), lossOn: lossOn, maximumLength: limit)
+    let rows = try DataFile.read(data, format: format)
+    let result = try encoder.withTemplate(of: model, for: rows).encodeAll(rows, of: data)
+    let (cut, dropped) = (result.cut.count, result.dropped.count)
+    if cut > 0 { call.console.note("note: \(data): \(cut) examples were cut to \(limit) tokens") }
+    if dropped > 0 { call.console.note("note: \(data): \(dropped) examples have nothing that counts") }
     guard !result.examples.isEmpty else {
       throw FileError(.badData, data, "no example has a token that counts", remedy: "raise --max-length")
     }
     return result.examples
   }
 }
+
+extension RunFile.DataSettings.LossOn: ExpressibleByArgument {}
+extension RunFile.DataSettings.Format: ExpressibleByArgument {}

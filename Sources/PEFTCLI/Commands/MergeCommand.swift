@@ -24,6 +24,12 @@ struct MergeCommand: Subcommand {
   @Option(help: "Number type of the weights: f32, bf16 or f16; default: each tensor's own.", transform: WeightFormat.parse)
   var dtype: WeightFormat?
 
+  @Option(
+    help: ArgumentHelp(
+      "The largest weight file, e.g. 5GB or 500MB; a larger model is divided, with an index.", valueName: "size"),
+    transform: ByteSize.parse)
+  var maxShardSize = ByteSize(bytes: ModelWriter.standardShardLimit)
+
   @Option(help: ArgumentHelp("Text to compare the logits on; default: random token ids.", valueName: "text"))
   var text: String?
 
@@ -46,14 +52,14 @@ struct MergeCommand: Subcommand {
     let base = try ModelLoader.load(model)
     let sequences = try sequences(base)
     guard let adapter else {
-      try ModelWriter.write(base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, to: out)
+      try ModelWriter.write(base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, shardLimit: maxShardSize.bytes, to: out)
       call.console.print(json ? (["out": .string(out), "sites": []] as JSON).text(indented: true) : "model: \(out)")
       return .ok
     }
     let stored = try AdapterReader.read(adapter, for: base, registry: call.registry())
     let report = try Merging.merge(
       stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, inputs: [adapter], from: adapter,
-      to: out)
+      shardLimit: maxShardSize.bytes, to: out)
     for note in stored.notes + report.notes { call.console.note("note: \(note)") }
     let agreement = try check ? Agreement(base, stored.adapter, with: ModelLoader.load(out), on: sequences) : nil
     let ids = text == nil ? "random ids" : "ids of the text"

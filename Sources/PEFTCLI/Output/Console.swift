@@ -49,6 +49,12 @@ public final class Console: Sendable {
   /// Whether progress can be drawn.
   var isTerminal: Bool { target == .descriptors && isatty(2) == 1 }
 
+  /// Whether results may be coloured: they go to a terminal, and nobody asked for plain text (NO_COLOR).
+  var hasColors: Bool {
+    guard target == .descriptors, isatty(1) == 1, getenv("NO_COLOR").map({ $0.pointee == 0 }) ?? true else { return false }
+    return getenv("TERM").map { String(cString: $0) != "dumb" } ?? true
+  }
+
   /// Columns of the terminal.
   var width: Int {
     var size = winsize()

@@ -21,9 +21,11 @@ struct ComparisonData: Sendable {
   init(_ session: RunSession, heldOut held: String?, ownText own: String?) throws {
     let file = session.file
     var data = session.data
-    guard let valid = file.data.valid else {
+    guard let valid = data.places.validation else {
       throw file.fault(
-        Refusal("a comparison needs `data.valid`: learning rates are chosen on it", remedy: "name a file of examples there"),
+        Refusal(
+          "a comparison needs `data.valid`: learning rates are chosen on it",
+          remedy: "name a file of examples there, or cut one off with `data.split`"),
         at: "data")
     }
     for path in [held, own].compactMap(\.self) where !Folder.isFile(path) {
@@ -31,15 +33,18 @@ struct ComparisonData: Sendable {
     }
     if let held {
       validation = session.validation
-      heldOut = try data.read(held, learnsPrompt: file.data.lossOn == .all)
+      heldOut = try data.read(held, lossOn: file.data.lossOn)
       places.validation = valid
       places.heldOut = held
+    } else if let test = data.places.test {
+      (validation, heldOut) = (session.validation, session.test)
+      (places.validation, places.heldOut) = (valid, test)
     } else {
       guard session.validation.count > 1 else {
         throw file.fault(
           Refusal(
             "data.valid has one example, and a comparison needs two parts: one chooses, the other reports",
-            remedy: "give more examples, or --held-out"),
+            remedy: "give more examples, `data.test`, or --held-out"),
           at: "data.valid")
       }
       validation = Self.every(second: 0, of: session.validation)
@@ -50,7 +55,7 @@ struct ComparisonData: Sendable {
     // A base that is drawn has no text of its own.
     let shipped = Folder.join(session.model.directory.path, Self.ownTextName)
     let path = own ?? (!file.fromScratch && Folder.isFile(shipped) ? shipped : nil)
-    ownText = try path.map { try data.read($0, learnsPrompt: true) } ?? []
+    ownText = try path.map { try data.read($0, lossOn: .all) } ?? []
     places.ownText = path
     notes = data.notes
   }

@@ -90,7 +90,7 @@ extension Comparison {
     var file = file
     // Where things lie does not count; what they hold does.
     (file.baseModel, file.outputDir, file.samples, file.saveEvery, file.evalEvery) = ("", "", nil, nil, nil)
-    (file.data.train, file.data.valid) = (file.data.train.map { _ in "" }, nil)
+    (file.data.train, file.data.valid, file.data.test) = (file.data.train.map { _ in "" }, nil, nil)
     file.data.tokens = file.data.tokens.map { _ in "" }
     return digest("trial \(trial.label)\neval_every \(evalEvery)\n\(file.resolvedText)")
   }
