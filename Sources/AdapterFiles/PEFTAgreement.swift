@@ -7,7 +7,9 @@ enum PEFTAgreement {
   /// Refuses the first field that differs from what this adapter is written with.
   static func check(_ config: JSON, with expected: PEFTConfig, path: String) throws(FileError) {
     let dialect = PEFTDialect.of(.object(expected.members))
-    let names = ["peft_type", "target_modules"] + (dialect.map { (Array($0.options.keys) + $0.marks.keys).sorted() } ?? [])
+    let names =
+      ["peft_type", "target_modules", "modules_to_save", "bias"]
+      + (dialect.map { (Array($0.options.keys) + $0.marks.keys).sorted() } ?? [])
     for name in names {
       guard let given = config[name], let recorded = expected.fields[name], !isSame(given, recorded) else { continue }
       throw FileError(

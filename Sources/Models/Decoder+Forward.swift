@@ -29,7 +29,11 @@ extension Decoder {
 
   private func embedded(_ ids: [Int32], _ start: Int, _ run: ModelRun) -> Tensor {
     func rows(_ table: (name: String, table: FrozenMatrix), _ indices: [Int32]) -> Tensor {
-      run.trained[table.name]?.gatherRows(indices) ?? table.table.gatherRows(indices, as: run.scalar)
+      let rows = run.trained[table.name]?.gatherRows(indices) ?? table.table.gatherRows(indices, as: run.scalar)
+      guard let attachment = run.attachment, let site = tables.first(where: { $0.id.path + ".weight" == table.name }) else {
+        return rows
+      }
+      return attachment.rows(at: site.id, indices, rows)
     }
     var x = rows(embedding, ids)
     if let embeddingScale { x = x * embeddingScale }

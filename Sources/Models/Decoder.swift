@@ -32,6 +32,7 @@ struct Decoder: LanguageModel {
   let directory: ModelDirectory
   let config: DecoderConfig
   let sites: [Site]
+  let tables: [Site]
   let layers: [Layer]
   let finalNorm: Norm
   let head: Map
@@ -91,7 +92,13 @@ struct Decoder: LanguageModel {
     let type = config.type ?? weights.parameters.first { $0.name == plan.embedding }?.type
     // A float even where the model is wider, as in transformers.
     embeddingScale = config.embeddingScale.map { Double(Float($0)) }.map { WeightType(type ?? .f32)?.rounded($0) ?? $0 }
-    maps = Dictionary(uniqueKeysWithValues: plan.maps.map { ($0.site.id, map($0).frozen) })
+    let tables = ([embedding.name] + (positions.map { [$0.name] } ?? [])).map { name in
+      (site: DecoderPlan.table(name, weights.matrix(name), isToken: name == plan.embedding), matrix: weights.matrix(name))
+    }
+    self.tables = tables.map(\.site)
+    maps = Dictionary(
+      uniqueKeysWithValues: plan.maps.map { ($0.site.id, map($0).frozen) }
+        + tables.map { ($0.site.id, FrozenMap(matrix: $0.matrix.transposed)) })
   }
 
   func parameter(_ name: String) -> Tensor { weights.values(name) }

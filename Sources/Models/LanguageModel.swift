@@ -7,7 +7,8 @@ public struct ModelRun {
   public var pass: Pass
   /// The adapter in use.
   public var attachment: Attachment?
-  /// Base tensors by name, in the file's shapes, that stand for the file's: full fine-tuning gives tracked leaves here.
+  /// Base tensors by name, in the file's shapes, that stand for the file's: those that the attachment brings, and tracked leaves
+  /// that training gives in their place.
   /// A name that is missing is frozen.
   public var trained: [String: Tensor]
   /// `.float32` for work, `.float64` for gradient checks.
@@ -26,7 +27,7 @@ public struct ModelRun {
   ) {
     self.pass = pass
     self.attachment = attachment
-    self.trained = trained
+    self.trained = attachment.map { $0.trained.merging(trained) { $1 } } ?? trained
     self.scalar = scalar
     self.observe = observe
     self.cache = cache

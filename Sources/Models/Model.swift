@@ -16,6 +16,8 @@ public protocol Model: Sendable {
   var configuration: JSON { get }
   /// Every adaptable linear map in forward order, heads last.
   var sites: [Site] { get }
+  /// The embedding tables that adapters can stand at, as maps of one-hot rows: W [width, rows of the table].
+  var tables: [Site] { get }
   /// Every tensor of the base; tied ones once.
   var parameters: [BaseParameter] { get }
   /// Names of the parameters that were drawn because the files have none: those of a new head.
@@ -26,6 +28,13 @@ public protocol Model: Sendable {
   func parameter(_ name: String) -> Tensor
   /// The untouched map at a site.
   func base(_ id: SiteID) -> any BaseMap
+}
+
+extension Model {
+  public var tables: [Site] { [] }
+
+  /// Everywhere an adapter can stand, in forward order.
+  public var adaptable: [Site] { tables + sites }
 }
 
 extension Model {

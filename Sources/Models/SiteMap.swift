@@ -23,7 +23,10 @@ struct SiteMap: Sendable {
   private func base(_ run: ModelRun) -> any BaseMap {
     if run.trained.isEmpty { return frozen }
     let bias = part.bias.flatMap { run.trained[$0] } ?? frozen.bias
-    guard let weight = run.trained[part.weight] else { return FrozenMap(matrix: frozen.matrix, bias: bias) }
+    // A head that shares the table can be given a weight of its own.
+    guard let weight = run.trained[part.site.id.path + ".weight"] ?? run.trained[part.weight] else {
+      return FrozenMap(matrix: frozen.matrix, bias: bias)
+    }
     return TensorMap(
       matrix: weight, bias: bias.map { $0.scalar == run.scalar ? $0 : $0.converted(to: run.scalar) },
       isTransposed: frozen.matrix.isTransposed)
