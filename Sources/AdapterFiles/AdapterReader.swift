@@ -20,7 +20,7 @@ public enum AdapterReader {
     var notes: [String] = []
     let entry: MethodEntry
     let sites: [Site]
-    var redundant: Set<String> = []
+    var said: Dialect?
     let record = try AdapterRecord(folder.config, path: folder.configPath)
     if let record {
       try record.check(folder.weights)
@@ -30,7 +30,7 @@ public enum AdapterReader {
       let found = try PEFTImport(folder, model, registry)
       (entry, sites) = (found.entry, found.sites)
       notes = found.notes
-      redundant = found.dialect.redundantTensors
+      said = found.dialect.said
     }
     try checkBase(record?.baseDigest ?? metadata.baseDigest, model, folder, &notes)
 
@@ -43,13 +43,13 @@ public enum AdapterReader {
     let derived = try told(folder) { () throws(Refusal) in try derivedAgain(layout, sites, assembly.projection, bases) }
     try check(derived, layout, record, folder)
     let tensors = try AdapterTensors(
-      folder.weights, layout, hasOffset: record?.hasOffset ?? false, redundant: redundant, copies: Set(copies), derived: derived)
+      folder.weights, layout, hasOffset: record?.hasOffset ?? false, said, copies: Set(copies), derived: derived)
     if let made = tensors.made { notes.append("\(made) tensors are not in the file and were made again") }
     let adapter = try told(folder) { () throws(Refusal) in
       try Adapter(assembly, sites: sites, layout: layout, tensors: tensors.values, offset: tensors.offset, on: bases)
     }
     if record != nil {
-      try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), path: folder.configPath)
+      try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), registry, path: folder.configPath)
     }
     return StoredAdapter(
       adapter: adapter, entry: entry, notes: notes,

@@ -13,7 +13,7 @@ struct PEFTImport {
 
   /// Refuses by name what this project does not compute as PEFT would.
   init(_ folder: AdapterFolder, _ model: any LanguageModel, _ registry: MethodRegistry) throws(FileError) {
-    dialect = try Self.dialect(folder)
+    dialect = try Self.dialect(folder, registry)
     let config = folder.config
     for demand in dialect.demands {
       guard let value = config[demand.field], !demand.isServed(value) else { continue }
@@ -28,7 +28,7 @@ struct PEFTImport {
     if !unknown.isEmpty {
       notes.append("\(AdapterFolder.configName): passed over fields that are not known: \(unknown.joined(separator: ", "))")
     }
-    sites = try PEFTTargets.sites(folder, model, &notes)
+    sites = try PEFTTargets.sites(folder, model, fused: dialect.said?.fusedTargets ?? ["attention.qkv"], &notes)
     var overrides = dialect.implied
     for (field, standard) in dialect.options {
       var given = config[field] ?? standard
@@ -37,6 +37,12 @@ struct PEFTImport {
         throw FileError(.badData, folder.configPath, "\(field): cannot be \(given.text())")
       }
       overrides[field] = value
+    }
+    if let said = dialect.said {
+      var form = PEFTForm(said: said, folder: folder, sites: sites, options: overrides)
+      try form.settle(on: model)
+      overrides = form.options
+      notes += form.notes
     }
     let name = try Self.entryName(dialect.key, registry, folder)
     if dialect.peftType == PEFTDialect.lora.peftType {
@@ -65,16 +71,16 @@ struct PEFTImport {
     }
   }
 
-  private static func dialect(_ folder: AdapterFolder) throws(FileError) -> PEFTDialect {
+  private static func dialect(_ folder: AdapterFolder, _ registry: MethodRegistry) throws(FileError) -> PEFTDialect {
     guard let type = folder.config["peft_type"]?.string else {
       throw FileError(
         .badData, folder.configPath, "has no peft_type", remedy: "is this an adapter of Hugging Face PEFT's layout?")
     }
-    if let dialect = PEFTDialect.of(folder.config) { return dialect }
+    if let dialect = PEFTDialect.of(folder.config, registry) { return dialect }
     throw FileError(
       .badData, folder.configPath, "peft_type: '\(type)' cannot be read",
       cause:
-        "without a \(AdapterRecord.key) record these can: \(Set(PEFTDialect.all.values.map(\.peftType)).sorted().joined(separator: ", "))",
+        "without a \(AdapterRecord.key) record these can: \(Set(PEFTDialect.all(registry).values.map(\.peftType)).sorted().joined(separator: ", "))",
       remedy: "convert the adapter to LORA, or merge it in PEFT")
   }
 

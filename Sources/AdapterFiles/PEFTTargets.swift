@@ -8,7 +8,7 @@ import Registry
 enum PEFTTargets {
   /// The sites that the config chooses, by PEFT's rules.
   static func sites(
-    _ folder: AdapterFolder, _ model: any LanguageModel, _ notes: inout [String]
+    _ folder: AdapterFolder, _ model: any LanguageModel, fused: [String], _ notes: inout [String]
   ) throws(FileError) -> [Site] {
     let config = folder.config
     func fault(_ what: String, _ remedy: String? = nil) -> FileError {
@@ -18,7 +18,8 @@ enum PEFTTargets {
     let exclude = try self.targets("exclude_modules", folder)
     if targets == nil {
       // What PEFT proposes for the families that exist here.
-      let kinds = ["attention.query", "attention.value", "attention.qkv"]
+      let isFused = model.sites.contains { $0.use == "attention.qkv" }
+      let kinds = isFused ? fused : ["attention.query", "attention.value"]
       targets = .names(kinds)
       notes.append("target_modules is null: the defaults for \(model.modelType) are used")
     }
