@@ -28,14 +28,16 @@ extension RandLoRAMethod {
     var problem = GoldenCase(
       entry: "randlora", options: options, sites: [site], weights: [site.id: weight], point: point,
       gradients: ["randlora_lambda": lambda, "randlora_gamma": gamma])
-    problem.initial["start_gamma"] = { (made) throws(Refusal) in made.start.tensors[gamma] }
-    problem.initial["rank"] = { (made) throws(Refusal) in
-      let change = try made.change(point, at: site)
+    @Sendable func numericalRank(_ change: Tensor) throws(Refusal) -> Tensor {
       do throws(LinearAlgebraError) {
         let values = try LinearAlgebra.svd(change).s
         return Tensor([Double(values.count { $0 > 1e-9 * values[0] })], .float64)
       } catch { throw Refusal("the change cannot be decomposed: \(error)") }
     }
+    problem.initial = [
+      "start_gamma": { (made) throws(Refusal) in made.start.tensors[gamma] },
+      "rank": { (made) throws(Refusal) in try numericalRank(try made.change(point, at: site)) },
+    ]
     return problem
   }
 }

@@ -22,17 +22,18 @@ extension SHiRAMethod {
     var problem = GoldenCase(
       entry: "shira", options: options, sites: [site], weights: [site.id: weight], point: point,
       gradients: ["shira_weight": values])
+    let (every, axis) = (file.int("struct_every") ?? 1, file.config["struct_axis"]?.text ?? "not given")
     let masks = Masks(weight: weight, gradient: gradient, count: index.count / 2)
-    problem.initial["mask_wm"] = { (_) throws(Refusal) in masks.flat(masks.largest) }
-    problem.initial["mask_wm_second"] = { (_) throws(Refusal) in masks.flat(masks.second) }
-    problem.initial["mask_grad"] = { (made) throws(Refusal) in try masks.chosen(.gradient, made) }
-    problem.initial["mask_snip"] = { (made) throws(Refusal) in try masks.chosen(.product, made) }
-    if let every = file.int("struct_every"), every > 1, case .string(let axis)? = file.config["struct_axis"] {
-      problem.initial["mask_struct"] = { (_) throws(Refusal) in try masks.structured(every, axis, site) }
-    }
-    problem.initial["awom"] = { (_) throws(Refusal) in try masks.interference(\.spectral) }
-    problem.initial["awom_frobenius"] = { (_) throws(Refusal) in try masks.interference(\.frobenius) }
-    problem.initial["awor"] = { (_) throws(Refusal) in try masks.interference(\.orthogonality) }
+    problem.initial = [
+      "mask_wm": { (_) throws(Refusal) in masks.flat(masks.largest) },
+      "mask_wm_second": { (_) throws(Refusal) in masks.flat(masks.second) },
+      "mask_grad": { (made) throws(Refusal) in try masks.chosen(.gradient, made) },
+      "mask_snip": { (made) throws(Refusal) in try masks.chosen(.product, made) },
+      "mask_struct": { (_) throws(Refusal) in try masks.structured(every, axis, site) },
+      "awom": { (_) throws(Refusal) in Tensor([try masks.interference().spectral], .float64) },
+      "awom_frobenius": { (_) throws(Refusal) in Tensor([try masks.interference().frobenius], .float64) },
+      "awor": { (_) throws(Refusal) in Tensor([try masks.interference().orthogonality], .float64) },
+    ]
     return problem
   }
 }
@@ -66,15 +67,15 @@ private struct Masks: Sendable {
   }
 
   func structured(_ every: Int, _ axis: String, _ site: Site) throws(Refusal) -> Tensor {
-    guard let places = SparseHighRank.Places(rawValue: axis), places != .random else {
-      throw Refusal("struct_axis is \(axis)", remedy: "known: rows, columns")
+    guard let places = SparseHighRank.Places(rawValue: axis), places != .random, every > 1 else {
+      throw Refusal("struct_axis is \(axis), struct_every \(every)", remedy: "known: rows, columns; 2 and more")
     }
     let projection = SparseHighRank(entries: MaskedEntries(size: .rank(1)), places: places, every: every)
     return flat(try projection.layout(of: [site]).filled(Moment())[MaskedEntries.indices, site.id])
   }
 
   /// Of the weight on the first mask and on the second.
-  func interference(_ part: KeyPath<Interference, Double> & Sendable) throws(Refusal) -> Tensor {
+  func interference() throws(Refusal) -> Interference {
     var adapters: [(values: Tensor, places: SparsePlaces)] = []
     for support in [largest, second] {
       guard let places = SparsePlaces(support.index, outputs: weight.rows, inputs: weight.columns) else {
@@ -85,7 +86,7 @@ private struct Masks: Sendable {
       adapters.append((Tensor(index.map { entries[Int($0)] }, .float64), places))
     }
     do throws(LinearAlgebraError) {
-      return Tensor([try Interference(adapters[0], adapters[1])[keyPath: part]], .float64)
+      return try Interference(adapters[0], adapters[1])
     } catch { throw Refusal("A₁ᵀ·A₂ cannot be decomposed: \(error)") }
   }
 }
