@@ -145,7 +145,7 @@ public struct RandomBases: Projection {
   }
 }
 
-/// U as a factor: made of A, λ and γ in blocks of rows, all b of one k or of several.
+/// U as a factor: made of A, λ and γ in blocks of rows.
 struct ScaledBasis: LinearMap {
   enum Side { case rows, columns }
 
@@ -162,16 +162,26 @@ struct ScaledBasis: LinearMap {
   var inputs: Int { side == .rows ? gamma.columns : lambda.count }
 
   private var matrix: MadeRows {
-    let (rank, count) = (lambda.rows, lambda.columns)
-    let step = max(1, Self.height / count)
-    let blocks = stride(from: 0, to: rank, by: step).map { $0 * count..<min(rank, $0 + step) * count }
-    let directions = directions.detached
-    return MadeRows(columns: gamma.columns, blocks: blocks) { block, parts in
-      let rows = (block.lowerBound / count..<block.upperBound / count).map { k in
-        parts[1].multipliedByRow(directions.slice(rows: k..<k + 1).reshaped([directions.columns]))
-          .multipliedByColumn(parts[0].slice(rows: k..<k + 1).reshaped([count]))
+    let (rank, count, directions) = (lambda.rows, lambda.columns, directions.detached)
+    return MadeRows(columns: gamma.columns, blocks: Self.blocks(rank, count)) { block, parts in
+      let rows = (block.lowerBound / count...(block.upperBound - 1) / count).map { k in
+        let some = max(block.lowerBound, k * count) - k * count..<min(block.upperBound, (k + 1) * count) - k * count
+        let scales = some.count == count ? parts[1] : parts[1].slice(rows: some)
+        return scales.multipliedByRow(directions.slice(rows: k..<k + 1).reshaped([directions.columns]))
+          .multipliedByColumn(parts[0].slice(rows: k..<k + 1).reshaped([count]).slice(rows: some))
       }
       return rows.count == 1 ? rows[0] : .joinedRows(rows)
+    }
+  }
+
+  /// All rows of some k, or some rows of one.
+  private static func blocks(_ rank: Int, _ count: Int) -> [Range<Int>] {
+    guard count > height else {
+      let step = height / count
+      return stride(from: 0, to: rank, by: step).map { $0 * count..<min(rank, $0 + step) * count }
+    }
+    return (0..<rank).flatMap { k in
+      stride(from: 0, to: count, by: height).map { k * count + $0..<k * count + min(count, $0 + height) }
     }
   }
 
