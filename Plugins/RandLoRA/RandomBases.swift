@@ -8,7 +8,7 @@ import PEFTKernel
 ///
 /// U [r·N, m], V [M, r·N]; s = alpha/r, over √N if that is wanted. A [r, 1, m_max] and B [M_max, N_max, r] serve every site by their
 /// leading parts. Row k·N + b of U meets column k·N + b of V, whose own number is another: so PEFT flattens it, and so its files mean
-/// it. With pairing by basis the column is that of the same (k, b), the paper's sum.
+/// it. With pairing by basis rows of U come in the order of V's columns, b·r + k, and the product is the paper's sum.
 ///
 /// Per token and site r·N·(m + M) multiplications, a little more than the map itself: no small rank saves any. U is as large as the
 /// weight and is never held: its rows are made in blocks where a product needs them, in forward and in backward.
@@ -121,7 +121,8 @@ public struct RandomBases: Projection {
     let (lambda, gamma) = (t[Self.lambda, site.id], t[Self.gamma, site.id])
     let isTall = site.inputs <= site.outputs
     let rows = ScaledBasis(
-      directions: t[Self.part(Self.down, gamma.columns)], lambda: lambda, gamma: gamma, side: isTall ? .rows : .columns)
+      directions: t[Self.part(Self.down, gamma.columns)], lambda: lambda, gamma: gamma,
+      pairing: pairing, side: isTall ? .rows : .columns)
     let columns = FixedMatrix(
       t[Self.part(Self.up, gamma.rows)].slice(rows: 0..<max(site.outputs, site.inputs)), isTall ? .rows : .columns,
       scale: scale(at: site), share: isTall ? nil : Self.up)
@@ -137,60 +138,6 @@ public struct RandomBases: Projection {
   /// V [M_max, r·N] for N bases.
   private func columns(_ all: Tensor, _ count: Int) -> Tensor {
     let rows = all.reshaped([all.shape[0], all.shape[1] * rank])
-    let flat = rows.columns == count * rank ? rows : rows.slice(columns: 0..<count * rank)
-    guard pairing == .basis else { return flat }
-    // Column k·N + b of the paper's is number b·r + k.
-    let order = (0..<count * rank).map { Int32($0 % count * rank + $0 / count) }
-    return flat.transposed.gatherRows(order).transposed
-  }
-}
-
-/// U as a factor: made of A, λ and γ in blocks of rows.
-struct ScaledBasis: LinearMap {
-  enum Side { case rows, columns }
-
-  /// A [r, m].
-  let directions: Tensor
-  let lambda: Tensor
-  let gamma: Tensor
-  let side: Side
-
-  /// About so many rows make a product worth while.
-  private static let height = 64
-
-  var outputs: Int { side == .rows ? lambda.count : gamma.columns }
-  var inputs: Int { side == .rows ? gamma.columns : lambda.count }
-
-  private var matrix: MadeRows {
-    let (rank, count, directions) = (lambda.rows, lambda.columns, directions.detached)
-    return MadeRows(columns: gamma.columns, blocks: Self.blocks(rank, count)) { block, parts in
-      let rows = (block.lowerBound / count...(block.upperBound - 1) / count).map { k in
-        let some = max(block.lowerBound, k * count) - k * count..<min(block.upperBound, (k + 1) * count) - k * count
-        let scales = some.count == count ? parts[1] : parts[1].slice(rows: some)
-        return scales.multipliedByRow(directions.slice(rows: k..<k + 1).reshaped([directions.columns]))
-          .multipliedByColumn(parts[0].slice(rows: k..<k + 1).reshaped([count]).slice(rows: some))
-      }
-      return rows.count == 1 ? rows[0] : .joinedRows(rows)
-    }
-  }
-
-  /// All rows of some k, or some rows of one.
-  private static func blocks(_ rank: Int, _ count: Int) -> [Range<Int>] {
-    guard count > height else {
-      let step = height / count
-      return stride(from: 0, to: rank, by: step).map { $0 * count..<min(rank, $0 + step) * count }
-    }
-    return (0..<rank).flatMap { k in
-      stride(from: 0, to: count, by: height).map { k * count + $0..<k * count + min(count, $0 + height) }
-    }
-  }
-
-  func apply(_ x: Tensor) -> Tensor {
-    side == .rows ? x.linear(matrix, of: [lambda, gamma]) : x.multiplied(by: matrix, of: [lambda, gamma])
-  }
-
-  func dense() -> Tensor {
-    let rows = matrix.dense(of: [lambda, gamma])
-    return side == .rows ? rows : rows.transposed
+    return rows.columns == count * rank ? rows : rows.slice(columns: 0..<count * rank)
   }
 }
