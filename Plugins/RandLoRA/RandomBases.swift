@@ -83,11 +83,13 @@ public struct RandomBases: Projection {
     ]
     for site in sites {
       let (count, side) = (count(at: site), min(site.outputs, site.inputs))
-      let even = [Double](repeating: 1 / Double(max(count, side)), count: count * side)
+      let even = Computation("randlora gamma \(count) \(side)") {
+        [Float](repeating: 1 / Float(max(count, side)), count: count * side)
+      }
       specs.append(
         TensorSpec(
           TensorKey(Self.lambda, site.id), [rank, count], .diagonal, fill: startsAtBase ? .zeros : .normal(deviation: 1)))
-      specs.append(TensorSpec(TensorKey(Self.gamma, site.id), [count, side], .diagonal, fill: .values(even)))
+      specs.append(TensorSpec(TensorKey(Self.gamma, site.id), [count, side], .diagonal, fill: .computed(even)))
     }
     return specs
   }

@@ -44,12 +44,16 @@ public struct SharedFactors: Projection {
       TensorSpec(TensorKey(Self.up), [outputs, rank], .constant, fill: .computed(draw.up), keep: keep, decays: false),
     ]
     for site in sites {
-      let inner: Fill = initial.map { .values([Double](repeating: $0, count: rank)) } ?? .normal(deviation: 1)
-      let outer: Fill = initial == nil ? .values([Double](repeating: 1, count: site.outputs)) : .zeros
+      let inner: Fill = initial.map { Self.constant($0, rank) } ?? .normal(deviation: 1)
+      let outer: Fill = initial == nil ? Self.constant(1, site.outputs) : .zeros
       specs.append(TensorSpec(TensorKey(Self.inner, site.id), [rank], .diagonal, fill: inner))
       specs.append(TensorSpec(TensorKey(Self.outer, site.id), [site.outputs], .diagonal, fill: outer))
     }
     return specs
+  }
+
+  private static func constant(_ value: Double, _ count: Int) -> Fill {
+    .computed(Computation("vera \(value) \(count)") { [Float](repeating: Float(value), count: count) })
   }
 
   public func change(at site: Site, _ t: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
