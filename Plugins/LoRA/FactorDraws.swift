@@ -20,6 +20,9 @@ struct FactorDraws: InitStrategy {
     self.fills = fills
   }
 
+  /// Of a table A starts at 0 and B is drawn, whatever is drawn elsewhere.
+  var servesTables: Bool { true }
+
   func check(_ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection) throws(Refusal) {
     try requireFactors(of: name, in: layout, sites)
     if !servesBias { try refuseBias(for: name, in: layout) }
@@ -29,7 +32,7 @@ struct FactorDraws: InitStrategy {
     _ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection, _ evidence: Evidence, _ now: Moment
   ) throws(Refusal) -> Start {
     var fills: [TensorKey: Fill] = [:]
-    for site in sites {
+    for site in sites where site.kind == .linear {
       for pair in layout.pairs(at: site.id) { (fills[pair.down.key], fills[pair.up.key]) = self.fills(pair) }
     }
     let specs = layout.map { spec in

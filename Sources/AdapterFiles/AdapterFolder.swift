@@ -29,12 +29,6 @@ struct AdapterFolder {
     guard Folder.isFile(configPath) else { throw Self.noConfig(path) }
     config = try TextFile.readJSON(configPath, maximumBytes: 1 << 24)
     guard config.members != nil else { throw FileError(.badData, configPath, "is no JSON object") }
-    if config["peft_type"] == nil, config["lora_parameters"] != nil || config["fine_tune_type"] != nil {
-      throw FileError(
-        .badData, configPath, "describes an mlx-lm adapter, which is not read",
-        remedy:
-          "convert it to the PEFT layout: lora_A is lora_a transposed, lora_B is lora_b transposed, lora_alpha is scale · rank")
-    }
     weights = try Self.weights(path)
     self.path = path
   }

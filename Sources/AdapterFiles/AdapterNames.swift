@@ -14,12 +14,24 @@ enum AdapterNames {
   /// The tensors that are taken from the base stand beside the others under this name.
   static func offset(_ key: TensorKey) -> String { canonical(key) + "_init" }
 
-  /// The name among `known` (canonical ones) that a file's name stands for. The prefix may be missing, and the name of an
-  /// adapter may stand before the last component or behind it.
+  /// A tensor of the base that belongs to an adapter at `sites`: an adapted map is one module further in.
+  static func trained(_ name: String, at sites: [Site]) -> String {
+    guard let dot = name.lastIndex(of: "."), sites.contains(where: { $0.id.path == name[..<dot] }) else {
+      return "base_model.model.\(name)"
+    }
+    return "base_model.model.\(name[..<dot]).base_layer\(name[dot...])"
+  }
+
+  /// The name among `known` (canonical ones) that a file's name stands for. The prefix may be missing, the name of an adapter may
+  /// stand before the last component or behind it, a `weight` behind what is no module, and the wrapper of a saved module in its path.
   static func resolve(_ name: String, among known: Set<String>) -> (canonical: String, adapter: String?)? {
-    let forms = name.hasPrefix("base_model.") ? [name] : ["base_model.model." + name, "base_model." + name]
+    let name = name.hasPrefix("_orig_mod.") ? String(name.dropFirst("_orig_mod.".count)) : name
+    var forms = name.hasPrefix("base_model.") ? [name] : ["base_model.model." + name, "base_model." + name]
+    forms += forms.filter { $0.contains(".modules_to_save.") }.map { $0.replacing(".modules_to_save.", with: ".") }
     for form in forms where known.contains(form) { return (form, nil) }
-    for form in forms {
+    let bare = forms.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(".weight".count)) }
+    for form in bare where known.contains(form) { return (form, nil) }
+    for form in forms + bare {
       var parts = form.split(separator: ".", omittingEmptySubsequences: false)
       guard parts.count > 3, let last = parts.popLast() else { continue }
       let trimmed = parts.joined(separator: ".")
@@ -39,7 +51,7 @@ enum AdapterNames {
     var extra: [String] = []
     var adapters: Set<String> = []
     for name in names {
-      guard let match = resolve(name, among: known) else {
+      guard !isCopy(name, beside: names), let match = resolve(name, among: known) else {
         extra.append(name)
         continue
       }
@@ -54,6 +66,13 @@ enum AdapterNames {
         remedy: "save each in a directory of its own")
     }
     return (found, extra)
+  }
+
+  /// Whether a tensor stands there once more: with `bias: all` PEFT writes the bias of a saved module under its wrapper's name as well,
+  /// and that of the module as it was.
+  static func isCopy(_ name: String, beside names: [String]) -> Bool {
+    if name.contains(".original_module.") { return true }
+    return name.contains(".modules_to_save.") && names.contains(name.replacing(".modules_to_save.", with: "."))
   }
 
   /// The first of many names, for messages.

@@ -5,22 +5,46 @@ import Models
 import PEFTKernel
 import Registry
 
-/// Reads adapter directories: this project's own, and those of Hugging Face PEFT.
+/// Reads adapters: directories of this project, of Hugging Face PEFT and of mlx-lm, and GGUF files of llama.cpp.
 public enum AdapterReader {
-  /// The adapter in `folder` for `model`.
+  /// What may be wrong with files of other programs and is only told.
+  public struct Tolerance: OptionSet, Sendable {
+    public let rawValue: Int
+    public init(rawValue: Int) { self.rawValue = rawValue }
+
+    /// Sites without their tensors: no adapter stands there.
+    public static let missing = Tolerance(rawValue: 1)
+    /// Tensors that belong nowhere.
+    public static let extra = Tolerance(rawValue: 2)
+  }
+
+  /// The adapter in `path` for `model`; which program's it is, its contents say.
   ///
   /// A directory of this project says in full what it holds; one of PEFT's is understood by its `peft_type` and fields. F16
   /// and BF16 are widened. Refuses, naming tensor or field: fields that change the forward and are not served, tensors that
-  /// are missing, unexpected, of another shape or not finite, and another base than the adapter was trained on.
+  /// are missing, unexpected (unless `tolerance` allows for them), of another shape or not finite, and another base than the
+  /// adapter was trained on.
   public static func read(
-    _ folder: String, for model: any LanguageModel, registry: MethodRegistry
+    _ path: String, for model: any LanguageModel, registry: MethodRegistry, allowing tolerance: Tolerance = []
+  ) throws -> StoredAdapter {
+    switch try AdapterFormat(of: path) {
+    case .peft: return try readPEFT(path, for: model, registry: registry, allowing: tolerance)
+    case .mlx: return try MLXAdapter(path).adapter(for: model, registry: registry)
+    case .gguf: return try GGUFAdapter(path).adapter(for: model, registry: registry)
+    }
+  }
+
+  private static func readPEFT(
+    _ folder: String, for model: any LanguageModel, registry: MethodRegistry, allowing tolerance: Tolerance
   ) throws -> StoredAdapter {
     let folder = try AdapterFolder(folder)
     let metadata = try AdapterMetadata(folder.weights)
     var notes: [String] = []
     let entry: MethodEntry
-    let sites: [Site]
+    var sites: [Site]
     var said: Dialect?
+    var rebuildsBase = false
+    var tokens: PEFTTokenRows?
     let record = try AdapterRecord(folder.config, path: folder.configPath)
     if let record {
       try record.check(folder.weights)
@@ -31,30 +55,80 @@ public enum AdapterReader {
       (entry, sites) = (found.entry, found.sites)
       notes = found.notes
       said = found.dialect.said
+      rebuildsBase = found.rebuildsBase
+      tokens = found.tokens
     }
     try checkBase(record?.baseDigest ?? metadata.baseDigest, model, folder, &notes)
 
     let assembly = try registry.assemble(entry)
-    let layout = try told(folder) { () throws(Refusal) in try assembly.projection.layout(of: sites) }
+    var layout = try told(folder) { () throws(Refusal) in try assembly.projection.layout(of: sites) }
+    if record == nil, tolerance.contains(.missing) {
+      sites = try present(sites, layout, folder.weights, &notes)
+      let left = sites
+      layout = try told(folder) { () throws(Refusal) in try assembly.projection.layout(of: left) }
+    }
     try metadata.check(assembly.projection, sites, path: folder.configPath)
-    let copies = try BaseCopies.names(in: folder.weights, of: model)
+    let subset = entry.trainable
+    let places = sites
+    let names = try told(folder) { () throws(Refusal) in try model.trainedNames(subset, at: places) }
+    let trained = names.compactMap { name -> TrainedTensor? in
+      guard let tokens else {
+        return TrainedTensor(name: name, canonical: AdapterNames.trained(name, at: places), shape: model.shape(of: name) ?? [])
+      }
+      return tokens.part(name, model, at: places, in: folder.weights)
+    }
+    let copies = try BaseCopies.names(in: folder.weights, of: model, besides: names)
     if !copies.isEmpty { notes.append("passed over \(AdapterNames.listed(copies)): the base's own weights") }
     let bases = Bases { model.base($0) }
-    let derived = try told(folder) { () throws(Refusal) in try derivedAgain(layout, sites, assembly.projection, bases) }
+    let specs = layout
+    let derived = try told(folder) { () throws(Refusal) in try derivedAgain(specs, places, assembly.projection, bases) }
     try check(derived, layout, record, folder)
     let tensors = try AdapterTensors(
-      folder.weights, layout, hasOffset: record?.hasOffset ?? false, said, copies: Set(copies), derived: derived)
-    if let made = tensors.made { notes.append("\(made) tensors are not in the file and were made again") }
-    let adapter = try told(folder) { () throws(Refusal) in
-      try Adapter(assembly, sites: sites, layout: layout, tensors: tensors.values, offset: tensors.offset, on: bases)
+      folder.weights, layout, hasOffset: record?.hasOffset ?? false, said, copies: Set(copies), derived: derived,
+      trained: trained, ignoresExtra: record == nil && tolerance.contains(.extra))
+    if tolerance.contains(.extra), tensors.redundant.count > copies.count {
+      notes.append("passed over \(AdapterNames.listed(tensors.redundant.filter { !copies.contains($0) })), which belong nowhere")
     }
+    if let made = tensors.made { notes.append("\(made) tensors are not in the file and were made again") }
+    let offset = rebuildsBase ? try rebuilt(assembly, specs, places, bases, folder) : tensors.offset
+    var adapter = try told(folder) { () throws(Refusal) in
+      try Adapter(assembly, sites: places, layout: specs, tensors: tensors.values, offset: offset, on: bases)
+    }
+    adapter.trained = model.standing(names, tokens?.whole(tensors.trained, model) ?? tensors.trained)
     if record != nil {
       try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), registry, path: folder.configPath)
     }
-    return StoredAdapter(
-      adapter: adapter, entry: entry, notes: notes,
-      origin: AdapterOrigin(
-        config: folder.config, names: tensors.names, source: folder.weights, redundant: tensors.redundant))
+    // Rows that became a table are written as one.
+    let keeps = tokens?.rows.isEmpty != false
+    let origin = AdapterOrigin(
+      config: folder.config, names: tensors.names, source: folder.weights, redundant: tensors.redundant)
+    return StoredAdapter(adapter: adapter, entry: entry, notes: notes, origin: keeps ? origin : nil)
+  }
+
+  /// What the start takes away from the base: found from the weights again, as whoever wrote the files found it.
+  private static func rebuilt(
+    _ assembly: Assembly, _ layout: [TensorSpec], _ sites: [Site], _ bases: Bases, _ folder: AdapterFolder
+  ) throws(FileError) -> Tensors? {
+    try told(folder) { () throws(Refusal) in
+      try assembly.initialization.check(layout, sites, assembly.projection)
+      var evidence = Evidence { bases[$0].weight(as: .float32) }
+      return try assembly.start(layout, sites, on: bases, &evidence, Moment()).offset
+    }
+  }
+
+  /// The sites whose tensors are all in the file.
+  private static func present(
+    _ sites: [Site], _ layout: [TensorSpec], _ weights: SafetensorsFile, _ notes: inout [String]
+  ) throws(FileError) -> [Site] {
+    let wanted = layout.filter { !$0.isMade }
+    let (found, _) = try AdapterNames.matched(
+      weights.tensors.map(\.name), with: Set(wanted.map { AdapterNames.canonical($0.key) }), path: weights.path)
+    let absent = Set(wanted.filter { found[AdapterNames.canonical($0.key)] == nil }.map(\.key.scope))
+    let bare = sites.filter { absent.contains(.site($0.id)) }
+    if !bare.isEmpty {
+      notes.append("the file lacks tensors of \(AdapterNames.listed(bare.map(\.id.path))): no adapter stands there")
+    }
+    return sites.filter { !absent.contains(.site($0.id)) }
   }
 
   /// The tensors that files leave out because they follow from the base.
@@ -94,7 +168,7 @@ public enum AdapterReader {
   private static func recorded(
     _ record: AdapterRecord, _ model: any LanguageModel, _ folder: AdapterFolder
   ) throws(FileError) -> [Site] {
-    let known = Dictionary(model.sites.map { ($0.id.path, $0) }) { first, _ in first }
+    let known = Dictionary(model.adaptable.map { ($0.id.path, $0) }) { first, _ in first }
     let absent = record.sites.filter { known[$0] == nil }
     guard absent.isEmpty else {
       throw FileError(

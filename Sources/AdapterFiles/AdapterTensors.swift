@@ -6,6 +6,8 @@ import PEFTKernel
 struct AdapterTensors {
   private(set) var values = Tensors()
   private(set) var offset: Tensors?
+  /// Tensors of the base, by their names there.
+  private(set) var trained: [String: Tensor] = [:]
   /// Canonical name → name in the file.
   let names: [String: String]
   /// Tensors of the file that follow from others.
@@ -15,30 +17,35 @@ struct AdapterTensors {
 
   init(
     _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, _ said: Dialect?,
-    copies: Set<String> = [], derived: Tensors = Tensors()
+    copies: Set<String> = [], derived: Tensors = Tensors(), trained: [TrainedTensor] = [], ignoresExtra: Bool = false
   ) throws(FileError) {
     var wanted: [(name: String, spec: TensorSpec, isOffset: Bool)] = layout.map { (AdapterNames.canonical($0.key), $0, false) }
     if hasOffset {
       wanted += layout.filter { $0.keep == .stored }.map { (AdapterNames.offset($0.key), $0, true) }
     }
-    let known = Set(wanted.map(\.name))
+    let known = Set(wanted.map(\.name) + trained.map(\.canonical))
     let (names, unknown) = try AdapterNames.matched(weights.tensors.map(\.name), with: known, path: weights.path)
     let repeated = try RepeatedTensors(said?.repeated ?? [], layout, names, unknown, weights)
     self.names = repeated.names
     let endings = (said?.redundant ?? []).union(said?.repeated ?? [])
     let redundant = unknown.filter { name in
-      copies.contains(name) || repeated.names.values.contains(name)
+      ignoresExtra || copies.contains(name) || repeated.names.values.contains(name)
         || endings.contains { name.hasSuffix("." + $0) || name.contains(".\($0).") }
     }
     self.redundant = redundant.filter { !repeated.names.values.contains($0) }
     let extra = unknown.filter { !redundant.contains($0) }
-    try Self.refuse(extra: extra, missing: wanted.filter { self.names[$0.name] == nil && !$0.spec.isMade }.map(\.name), weights)
+    let missing = wanted.filter { self.names[$0.name] == nil && !$0.spec.isMade }.map(\.name)
+    try Self.refuse(extra: extra, missing: missing + trained.map(\.canonical).filter { names[$0] == nil }, weights)
+    for part in trained {
+      guard let stored = names[part.canonical] else { continue }
+      self.trained[part.name] = try Self.tensor(stored, part.shape, weights)
+    }
 
     var offset = Tensors()
     for (name, spec, isOffset) in wanted {
       let tensor: Tensor
       if let stored = self.names[name] {
-        tensor = try Self.tensor(stored, spec, weights)
+        tensor = try Self.tensor(stored, spec.shape, weights, isIndex: spec.role == .index)
       } else if let value = derived.values[spec.key] {
         tensor = value
         made = (made ?? 0) + 1
@@ -73,15 +80,17 @@ struct AdapterTensors {
     }
   }
 
-  private static func tensor(_ name: String, _ spec: TensorSpec, _ weights: SafetensorsFile) throws(FileError) -> Tensor {
+  private static func tensor(
+    _ name: String, _ shape: [Int], _ weights: SafetensorsFile, isIndex: Bool = false
+  ) throws(FileError) -> Tensor {
     guard let entry = weights.entry(name) else { throw FileError(.badData, weights.path, "has no tensor '\(printable(name))'") }
-    guard entry.shape == spec.shape else {
+    guard entry.shape == shape else {
       throw FileError(
         .badData, weights.path, "tensor '\(printable(name))' has shape \(entry.shape)",
-        cause: "config and base call for \(spec.shape)",
+        cause: "config and base call for \(shape)",
         remedy: "check the rank, and that the adapter belongs to this base")
     }
-    guard spec.role == .index || !entry.dtype.isInteger else {
+    guard isIndex || !entry.dtype.isInteger else {
       throw FileError(
         .badData, weights.path, "tensor '\(printable(name))' is \(entry.dtype.rawValue) where floating numbers are wanted")
     }
@@ -92,6 +101,15 @@ struct AdapterTensors {
       cause: "\(floats[wrong]) at \(wrong) of \(floats.count)",
       remedy: "use a checkpoint from before the run diverged")
   }
+}
+
+/// A tensor of the base that a file holds for its adapter.
+struct TrainedTensor {
+  /// What the base calls it.
+  var name: String
+  /// What files call it.
+  var canonical: String
+  var shape: [Int]
 }
 
 extension TensorSpec {

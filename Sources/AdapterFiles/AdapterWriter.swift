@@ -21,7 +21,8 @@ public enum AdapterWriter {
     guard !adapter.layout.isEmpty else {
       throw Refusal("method \(entry.name) has no adapter to write", remedy: "write the model instead")
     }
-    let tensors = try stored(adapter, origin, folder)
+    let names = try model.trainedNames(entry.trainable, at: adapter.sites)
+    let tensors = try stored(adapter, origin, folder) + trained(names, adapter, origin, folder)
     let directory = base ?? model.directory
     let baseDigest = directory.tensorNames.isEmpty ? nil : try directory.digest()
     let hasRecord = origin == nil || origin?.config[AdapterRecord.key] != nil
@@ -80,24 +81,42 @@ public enum AdapterWriter {
     var tensors: [SafetensorsWriter.Tensor] = origin?.copies ?? []
     func add(_ tensor: Tensor, _ role: Role, _ canonical: String) throws(FileError) {
       let name = origin?.names[canonical] ?? canonical
-      let values = tensor.floats
-      guard values.allSatisfy(\.isFinite) else {
-        throw FileError(
-          .badData, folder, "tensor '\(name)' is not finite and is not written", remedy: "lower the learning rate and run again")
-      }
-      tensors.append(
-        role == .index
-          ? .init(name: name, shape: tensor.shape, ints: values.map { Int($0) })
-          : .init(name: name, shape: tensor.shape, floats: values))
+      let whole = try written(tensor, as: name, folder)
+      tensors.append(role == .index ? .init(name: name, shape: tensor.shape, ints: tensor.floats.map { Int($0) }) : whole)
     }
     for spec in adapter.layout {
       let name = AdapterNames.canonical(spec.key)
       if spec.isMade, origin?.names[name] == nil { continue }
       try add(adapter.tensors[spec.key], spec.role, name)
       guard let offset = adapter.offset, spec.keep == .stored, let start = offset.values[spec.key] else { continue }
-      try add(start, spec.role, AdapterNames.offset(spec.key))
+      // Where it was found from the base, whoever reads these files finds it again.
+      let place = AdapterNames.offset(spec.key)
+      if let origin, origin.names[place] == nil { continue }
+      try add(start, spec.role, place)
     }
     return tensors
+  }
+
+  /// Tensors of the base that belong to the adapter.
+  private static func trained(
+    _ names: [String], _ adapter: Adapter, _ origin: AdapterOrigin?, _ folder: String
+  ) throws(FileError) -> [SafetensorsWriter.Tensor] {
+    var tensors: [SafetensorsWriter.Tensor] = []
+    for name in names {
+      guard let tensor = adapter.trained[name] else { continue }
+      let canonical = AdapterNames.trained(name, at: adapter.sites)
+      tensors.append(try written(tensor, as: origin?.names[canonical] ?? canonical, folder))
+    }
+    return tensors
+  }
+
+  private static func written(_ tensor: Tensor, as name: String, _ folder: String) throws(FileError) -> SafetensorsWriter.Tensor {
+    let values = tensor.floats
+    guard values.allSatisfy(\.isFinite) else {
+      throw FileError(
+        .badData, folder, "tensor '\(name)' is not finite and is not written", remedy: "lower the learning rate and run again")
+    }
+    return .init(name: name, shape: tensor.shape, floats: values)
   }
 
   private static func digest(of tensor: SafetensorsWriter.Tensor) throws(FileError) -> String {

@@ -5,11 +5,19 @@ import PEFTKernel
 /// Weights of the base that stand in an adapter's file: PEFT copies embeddings and head there when one of them is adapted.
 enum BaseCopies {
   /// The names of those that say what the base says anyway. Refuses others: they were trained or resized, and would be lost.
-  static func names(in weights: SafetensorsFile, of model: any LanguageModel) throws(FileError) -> [String] {
-    let parameters = Set(model.parameters.map(\.name))
+  /// What is trained by itself is not looked at.
+  static func names(
+    in weights: SafetensorsFile, of model: any LanguageModel, besides trained: [String] = []
+  ) throws(FileError) -> [String] {
+    let parameters = Set(model.parameters.map(\.name)).subtracting(trained)
+    let all = weights.tensors.map(\.name)
     var copies: [String] = []
     for entry in weights.tensors {
-      guard let name = parameter(entry.name) else { continue }
+      if AdapterNames.isCopy(entry.name, beside: all) {
+        copies.append(entry.name)
+        continue
+      }
+      guard let name = parameter(entry.name), !trained.contains(name) else { continue }
       let values: [Float]
       if parameters.contains(name) {
         values = model.parameter(name).floats
@@ -35,6 +43,6 @@ enum BaseCopies {
     let prefix = "base_model.model."
     let bare = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
     guard bare.hasSuffix(".weight") || bare.hasSuffix(".bias"), !bare.contains(".lora_") else { return nil }
-    return bare.replacing(".base_layer.", with: ".")
+    return bare.replacing(".base_layer.", with: ".").replacing(".modules_to_save.", with: ".")
   }
 }

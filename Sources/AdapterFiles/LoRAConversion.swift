@@ -131,7 +131,8 @@ extension LoRAConversion.Factors {
     } else if rank == 0 {
       // Files know no rank 0. A without B changes nothing, and can still be trained.
       pair = FactorPair(
-        up: .zeros([site.outputs, 1], .float64), down: Tensor.identity(site.inputs, .float64).slice(rows: 0..<1))
+        up: .zeros([site.outputs, 1], .float64),
+        down: Tensor([1] + [Double](repeating: 0, count: site.inputs - 1), shape: [1, site.inputs], .float64))
     } else {
       pair = whole.pair(rank: rank)
     }

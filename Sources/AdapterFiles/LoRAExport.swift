@@ -28,12 +28,13 @@ public enum LoRAExport {
   ) throws -> Report {
     let inputs = inputs + [model.directory.path]
     try AtomicDirectory.check(folder, existing: existing, owns: AdapterFolder.owns, inputs: inputs)
-    let conversion = try LoRAConversion(terms, order: model.sites, rank: rank)
+    let conversion = try LoRAConversion(terms, order: model.adaptable, rank: rank)
     let hasBias = conversion.sites.contains { $0.bias != nil }
     var tensors: [SafetensorsWriter.Tensor] = []
     for factors in conversion.sites {
-      var parts = [("lora_A.weight", factors.down), ("lora_B.weight", factors.up)]
-      if hasBias {
+      let names = PEFTConfig.factors(at: factors.site)
+      var parts = [(names.down, factors.down), (names.up, factors.up)]
+      if hasBias, factors.site.kind == .linear {
         let bias = factors.bias.map { $0 * (1 / factors.scale) }
         parts.append(("lora_B.bias", bias ?? .zeros([factors.site.outputs])))
       }
@@ -44,14 +45,42 @@ public enum LoRAExport {
           .init(name: AdapterNames.canonical(TensorKey(name, factors.site.id)), shape: tensor.shape, floats: floats))
       }
     }
+    let sites = conversion.sites.map(\.site)
+    let subset = subset(of: terms)
+    for name in try model.trainedNames(subset, at: sites) {
+      let tensor = sum(of: terms, name, model)
+      let floats = tensor.floats
+      guard floats.allSatisfy(\.isFinite) else { throw Refusal("\(name) is not finite in F32") }
+      tensors.append(.init(name: AdapterNames.trained(name, at: sites), shape: tensor.shape, floats: floats))
+    }
     let config = PEFTConfig(
       ranks: conversion.sites.map(\.down.rows), alphas: conversion.sites.map { $0.scale * Double($0.down.rows) },
-      hasBias: hasBias, sites: conversion.sites.map(\.site), model: model)
+      hasBias: hasBias, sites: sites, model: model, subset: subset)
     let scales = Dictionary(conversion.sites.map { ($0.site.id.path, $0.scale) }) { first, _ in first }
     let digest = model.directory.tensorNames.isEmpty ? nil : try model.directory.digest()
     try AdapterWriter.files(
       config: .object(config.members), tensors, metadata: AdapterMetadata(scales: scales, baseDigest: digest),
       existing: existing, inputs: inputs, to: folder)
     return conversion.report
+  }
+
+  /// What any of the adapters brings along of the base.
+  private static func subset(of terms: [WeightedAdapter]) -> TrainableSubset {
+    var all = TrainableSubset(roles: [])
+    for subset in terms.map(\.adapter.parameterization.trainable) where !subset.base {
+      all.modules += subset.modules.filter { !all.modules.contains($0) }
+      if all.biases != .all, subset.biases != .none { all.biases = subset.biases }
+    }
+    return all
+  }
+
+  /// A tensor of the base and what each of the adapters makes of it: base + Σ wᵢ·(tensorᵢ − base).
+  private static func sum(of terms: [WeightedAdapter], _ name: String, _ model: any LanguageModel) -> Tensor {
+    if terms.count == 1, terms[0].weight == 1, let tensor = terms[0].adapter.trained[name] { return tensor }
+    let base = model.values(of: name).converted(to: .float64)
+    return terms.reduce(base) { sum, term in
+      guard let tensor = term.adapter.trained[name] else { return sum }
+      return sum + (tensor.converted(to: .float64) - base) * term.weight
+    }
   }
 }

@@ -60,7 +60,7 @@ public enum Merging {
   }
 
   private static func plan(_ adapter: Adapter, into model: any LanguageModel, _ reports: Reports) throws(Refusal) -> Plan {
-    guard !adapter.layout.isEmpty else { throw Refusal("there is no adapter to merge") }
+    guard !adapter.layout.isEmpty || !adapter.trained.isEmpty else { throw Refusal("there is no adapter to merge") }
     var plan = Plan()
     if model.quantization != nil {
       plan.notes.append("the base is quantized; the merged model is not: its weights are numbers again")
@@ -77,6 +77,13 @@ public enum Merging {
       } else {
         throw Refusal("\(site.id) has no weight of its own in the files")
       }
+      if site.kind == .embedding, let head = model.sharedHead, weight == head.table, plan.ownHead == nil {
+        // The head stays what the table was.
+        plan.ownHead = (
+          head.name, [head.site.outputs, head.site.inputs], types[weight] ?? .f32, { model.parameter(head.table) }
+        )
+        plan.notes.append("\(head.site.id) shared the embedding table; the merged model has a head of its own")
+      }
       guard let bias = change.bias else { continue }
       let name = site.id.path + ".bias"
       guard site.hasBias, types[name] != nil else {
@@ -84,7 +91,16 @@ public enum Merging {
           "the adapter adds a bias at \(site.id), where the base has none",
           remedy: "keep the adapter beside its base, or export it")
       }
-      plan.changed[name] = { model.parameter(name).converted(to: .float64) + bias }
+      let own = adapter.trained[name]
+      plan.changed[name] = { (own ?? model.parameter(name)).converted(to: .float64) + bias }
+    }
+    for (name, tensor) in adapter.trained where plan.changed[name] == nil {
+      if types[name] != nil {
+        plan.changed[name] = { tensor }
+      } else if plan.ownHead == nil {
+        plan.ownHead = (name, tensor.shape, model.parameters.first?.type ?? .f32, { tensor })
+        plan.notes.append("the head shared the embedding table; the merged model has a head of its own")
+      }
     }
     return plan
   }

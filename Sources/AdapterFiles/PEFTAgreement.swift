@@ -10,7 +10,9 @@ enum PEFTAgreement {
     _ config: JSON, with expected: PEFTConfig, _ registry: MethodRegistry, path: String
   ) throws(FileError) {
     let dialect = PEFTDialect.of(.object(expected.members), registry)
-    let names = ["peft_type", "target_modules"] + (dialect.map { (Array($0.options.keys) + $0.marks.keys).sorted() } ?? [])
+    let names =
+      ["peft_type", "target_modules", "modules_to_save", "bias"]
+      + (dialect.map { (Array($0.options.keys) + $0.marks.keys).sorted() } ?? [])
     for name in names {
       guard let given = config[name], let recorded = expected.fields[name], !isSame(given, recorded) else { continue }
       throw FileError(

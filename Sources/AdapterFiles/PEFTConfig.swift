@@ -14,25 +14,28 @@ struct PEFTConfig {
   var members: [JSON.Member] { fields.map { .init($0.key, $0.value) } }
 
   /// Fields that every adapter of causal language models has.
-  init(peftType: String, sites: [Site], model: any LanguageModel) {
+  init(
+    peftType: String, sites: [Site], model: any LanguageModel, subset: TrainableSubset = TrainableSubset(roles: [])
+  ) {
     fields = [
-      "peft_type": .string(peftType), "task_type": "CAUSAL_LM", "inference_mode": true, "bias": "none",
+      "peft_type": .string(peftType), "task_type": "CAUSAL_LM", "inference_mode": true,
       Self.baseKey: .string(model.directory.path),
-      "target_modules": .array(PEFTTargets.names(of: sites, among: model.sites).map(JSON.string)),
+      "target_modules": .array(PEFTTargets.names(of: sites, among: model.adaptable).map(JSON.string)),
       // One flag for all: PEFT itself looks at each module.
       "fan_in_fan_out": .bool(!sites.isEmpty && sites.allSatisfy { model.base($0.id).isTransposed }),
     ]
+    fields.merge(PEFTBaseTensors.fields(subset, peftType: peftType)) { $1 }
   }
 
   /// The method in PEFT's words where PEFT has it.
   init(_ adapter: Adapter, _ entry: MethodEntry, _ registry: MethodRegistry, _ model: any LanguageModel) {
     guard let dialect = Self.dialect(for: adapter, entry, registry) else {
-      self.init(peftType: Self.ownType(entry, registry), sites: adapter.sites, model: model)
-      fields["bias"] = nil
+      self.init(peftType: Self.ownType(entry, registry), sites: adapter.sites, model: model, subset: entry.trainable)
+      if !entry.trainable.takesBase { (fields["bias"], fields["modules_to_save"]) = (nil, nil) }
       fields["fan_in_fan_out"] = nil
       return
     }
-    self.init(peftType: dialect.peftType, sites: adapter.sites, model: model)
+    self.init(peftType: dialect.peftType, sites: adapter.sites, model: model, subset: entry.trainable)
     fields.merge(dialect.marks) { $1 }
     for spec in registry.axes.projections[entry.projection.name]?.options ?? [] {
       guard let value = entry.projection.options[spec.name], value != .null else { continue }
@@ -87,6 +90,11 @@ struct PEFTConfig {
     fields[pattern] = .object(own)
   }
 
+  /// What PEFT calls the factors of a site.
+  static func factors(at site: Site) -> (down: String, up: String) {
+    site.kind == .embedding ? ("lora_embedding_A", "lora_embedding_B") : ("lora_A.weight", "lora_B.weight")
+  }
+
   /// Patterns by whole paths: PEFT's files lose the order that overlapping ones depend on.
   private mutating func expandPatterns(_ adapter: Adapter) {
     let projection = adapter.parameterization.projection
@@ -94,7 +102,7 @@ struct PEFTConfig {
     let common = (rank: fields["r"]?.int ?? 0, alpha: fields["lora_alpha"]?.double ?? 0)
     var (ranks, alphas): ([JSON.Member], [JSON.Member]) = ([], [])
     for site in adapter.sites {
-      guard let rank = adapter.tensors.optional("lora_A.weight", site.id)?.rows else { continue }
+      guard let rank = adapter.tensors.optional(Self.factors(at: site).down, site.id)?.rows else { continue }
       if rank != common.rank { ranks.append(.init(site.id.path, .int(rank))) }
       let divisor = fields["use_rslora"] == true ? Double(rank).squareRoot() : Double(rank)
       let product = projection.scale(at: site) * divisor
@@ -109,8 +117,11 @@ struct PEFTConfig {
 
 extension PEFTConfig {
   /// A plain LoRA with these ranks and alphas by site.
-  init(ranks: [Int], alphas: [Double], hasBias: Bool, sites: [Site], model: any LanguageModel) {
-    self.init(peftType: PEFTDialect.lora.peftType, sites: sites, model: model)
+  init(
+    ranks: [Int], alphas: [Double], hasBias: Bool, sites: [Site], model: any LanguageModel,
+    subset: TrainableSubset = TrainableSubset(roles: [])
+  ) {
+    self.init(peftType: PEFTDialect.lora.peftType, sites: sites, model: model, subset: subset)
     let (rank, alpha) = (Self.commonest(ranks) ?? 1, Self.commonest(alphas) ?? 1)
     fields["r"] = .int(rank)
     fields["lora_alpha"] = Self.plain(.double(alpha), like: 8)

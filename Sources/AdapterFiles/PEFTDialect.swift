@@ -60,17 +60,17 @@ struct PEFTDialect: Sendable {
 
   /// Fields of every config that are read by themselves.
   static let common: Set = [
-    "peft_type", "target_modules", "exclude_modules", "layers_to_transform", "task_type", AdapterRecord.key,
+    "peft_type", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "bias",
+    "trainable_token_indices", "ensure_weight_tying",
+    "task_type", AdapterRecord.key,
   ]
 
   private static let informative: Set = [
-    "base_model_name_or_path", "revision", "auto_mapping", "peft_version", "inference_mode", "fan_in_fan_out", "layers_pattern",
+    "base_model_name_or_path", "revision", "auto_mapping", "peft_version", "inference_mode", "fan_in_fan_out",
   ]
 
-  private static let shared: [Demand] = [
-    Demand("modules_to_save", remedy: "merge those modules into the base first"),
-    Demand("bias", remedy: "merge the adapter in PEFT: it trained biases of the base") { [.null, "none"].contains($0) },
-  ]
+  /// Tensors of the base are no matter of a type: see ``PEFTBaseTensors``.
+  private static let shared: [Demand] = []
 
   static let lora = PEFTDialect(
     key: "LORA", peftType: "LORA",
@@ -81,7 +81,6 @@ struct PEFTDialect: Sendable {
     implied: [:],
     demands: shared + [
       Demand("use_dora"),
-      Demand("trainable_token_indices", remedy: "merge the adapter in PEFT"),
       Demand("target_parameters"), Demand("layer_replication"), Demand("velora_config"), Demand("kasa_config"),
       Demand("monteclora_config"), Demand("arrow_config"), Demand("use_bdlora"), Demand("use_qalora"),
       Demand("alora_invocation_tokens"),
@@ -89,7 +88,7 @@ struct PEFTDialect: Sendable {
     startField: "init_lora_weights",
     ignored: informative.union([
       "megatron_config", "megatron_core", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size",
-      "ensure_weight_tying", "runtime_config",
+      "runtime_config",
     ]))
 
   /// PEFT's LoRA with a switch; norms are constants under differentiation there.

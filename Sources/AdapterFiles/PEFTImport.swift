@@ -10,6 +10,10 @@ struct PEFTImport {
   let sites: [Site]
   private(set) var notes: [String] = []
   let dialect: PEFTDialect
+  /// Rows of tables that the files bring along.
+  let tokens: PEFTTokenRows
+  /// Whether the tensors stand beside a base that gave way to their start, which the entry's start finds again.
+  private(set) var rebuildsBase = false
 
   /// Refuses by name what this project does not compute as PEFT would.
   init(_ folder: AdapterFolder, _ model: any LanguageModel, _ registry: MethodRegistry) throws(FileError) {
@@ -28,7 +32,10 @@ struct PEFTImport {
     if !unknown.isEmpty {
       notes.append("\(AdapterFolder.configName): passed over fields that are not known: \(unknown.joined(separator: ", "))")
     }
-    sites = try PEFTTargets.sites(folder, model, fused: dialect.said?.fusedTargets ?? ["attention.qkv"], &notes)
+    var subset = try PEFTBaseTensors.subset(folder, model, roles: [], &notes)
+    tokens = try PEFTTokenRows(folder, model)
+    try tokens.extend(&subset, model, folder, &notes)
+    sites = try PEFTTargets.sites(folder, model, subset, dialect.said, &notes)
     var overrides = dialect.implied
     for (field, standard) in dialect.options {
       var given = config[field] ?? standard
@@ -44,7 +51,10 @@ struct PEFTImport {
       overrides = form.options
       notes += form.notes
     }
-    let name = try Self.entryName(dialect.key, registry, folder)
+    let name: String
+    do throws(Refusal) { name = try Self.entryName(dialect.key, registry) } catch {
+      throw FileError(.badData, folder.configPath, "peft_type: \(error.reason)", remedy: error.remedy)
+    }
     if dialect.peftType == PEFTDialect.lora.peftType {
       var patterns = PEFTPatterns(folder: folder, sites: sites, options: overrides)
       try patterns.settle()
@@ -64,10 +74,41 @@ struct PEFTImport {
     } catch {
       throw FileError(.badData, folder.configPath, error.reason, remedy: error.remedy.isEmpty ? nil : error.remedy)
     }
-    if let field = dialect.startField, let value = config[field].flatMap({ OptionValue($0) }),
-      let start = registry.axes.initialization(called: value), start.options.isEmpty
-    {
+    (entry.trainable.modules, entry.trainable.biases) = (subset.modules, subset.biases)
+    try readStart(folder, model, registry)
+  }
+
+  /// How the tensors started. Where the base gave way to it, the base is changed again: PEFT decomposes the weights anew as well.
+  private mutating func readStart(
+    _ folder: AdapterFolder, _ model: any LanguageModel, _ registry: MethodRegistry
+  ) throws(FileError) {
+    guard let field = dialect.startField, let word = folder.config[field] else { return }
+    var value = word
+    if let name = word.string, name.hasPrefix("pissa_niter_") {
+      value = "pissa"
+      notes.append(
+        "\(field): '\(name)' drew a base near the one that the exact decomposition gives, which is used; convert the adapter in "
+          + "PEFT to have it as it was")
+    }
+    guard let start = OptionValue(value).flatMap({ registry.axes.initialization(called: $0) }) else { return }
+    rebuildsBase = value == "pissa" || value == "olora"
+    guard !rebuildsBase || dialect.marks.isEmpty else {
+      throw FileError(
+        .badData, folder.configPath,
+        "\(field): \(word.text()) does not go with \(dialect.marks.keys.sorted().joined(separator: ", ")) here",
+        remedy: "convert the adapter in PEFT, or merge it there")
+    }
+    if rebuildsBase {
+      entry.initialization = Choice(start.name, Dictionary(start.options.map { ($0.name, $0.standard) }) { first, _ in first })
+    } else if start.options.isEmpty {
       entry.initialization = Choice(start.name)
+    }
+    // PEFT decomposes what GPT-2 stores without turning it over.
+    if value == "olora", let site = sites.first(where: { model.base($0.id).isTransposed }) {
+      throw FileError(
+        .badData, folder.configPath,
+        "\(field): 'olora' changes the base at \(site.id) by a decomposition of its transpose in PEFT",
+        remedy: "convert the adapter in PEFT: save_pretrained with path_initial_model_for_weight_conversion")
     }
   }
 
@@ -85,15 +126,11 @@ struct PEFTImport {
   }
 
   /// The entry whose adapters PEFT calls so; of several, the one of the same name.
-  private static func entryName(
-    _ type: String, _ registry: MethodRegistry, _ folder: AdapterFolder
-  ) throws(FileError) -> String {
+  static func entryName(_ type: String, _ registry: MethodRegistry) throws(Refusal) -> String {
     func plain(_ name: String) -> String { name.lowercased().filter { $0 != "-" && $0 != "_" } }
     let names = registry.entries.values.filter { $0.peftType == type }.map(\.name).sorted()
     guard let name = names.first(where: { plain($0) == plain(type) }) ?? names.first else {
-      throw FileError(
-        .badData, folder.configPath, "peft_type: no registered method reads '\(type)'",
-        remedy: "register an entry with peft_type: \(type)")
+      throw Refusal("no registered method reads '\(type)'", remedy: "register an entry with peft_type: \(type)")
     }
     return name
   }
@@ -106,9 +143,8 @@ struct PEFTImport {
     }
     let conversion = "convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
     switch value {
-    case .null, .bool, "gaussian", "orthogonal", "eva", "mica": return
-    case .string(let name) where name == "pissa" || name.hasPrefix("pissa_niter_") || name == "olora":
-      throw refused("'\(name)' adapters belong to a base that is changed by their start, which is not rebuilt here", conversion)
+    case .null, .bool, "gaussian", "orthogonal", "eva", "mica", "pissa", "olora": return
+    case .string(let name) where name.hasPrefix("pissa_niter_") && Int(name.dropFirst("pissa_niter_".count)) != nil: return
     case "lora_ga", "corda":
       throw refused(
         "'\(value.string ?? "")' adapters belong to a base that is changed by their start, which cannot be known from these files",

@@ -27,13 +27,13 @@ struct PEFTPatterns {
       options["alpha_pattern"] = .map(table.filter { used.contains($0.key) })
     }
     guard case .map(let patterns)? = options["rank_pattern"], !patterns.isEmpty else { return }
-    let factors = Set(sites.map { AdapterNames.canonical(TensorKey("lora_A.weight", $0.id)) })
+    let factors = Set(sites.map { AdapterNames.canonical(TensorKey(PEFTConfig.factors(at: $0).down, $0.id)) })
     let (found, _) = try AdapterNames.matched(folder.weights.tensors.map(\.name), with: factors, path: folder.weights.path)
     var ranks: [String: OptionValue] = [:]
     let matches = try matches("rank_pattern")
     for site in sites {
       let keys = matches(site)
-      guard let name = found[AdapterNames.canonical(TensorKey("lora_A.weight", site.id))],
+      guard let name = found[AdapterNames.canonical(TensorKey(PEFTConfig.factors(at: site).down, site.id))],
         let shape = folder.weights.entry(name)?.shape, let rank = shape.first
       else { continue }
       let expected = keys.isEmpty ? [options["r"] ?? .null] : keys.compactMap { patterns[$0] }
@@ -52,13 +52,13 @@ struct PEFTPatterns {
   /// is behind a dot of it.
   private func matches(_ table: String) throws(FileError) -> (Site) -> [String] {
     guard case .map(let patterns)? = options[table] else { return { _ in [] } }
-    var expressions: [(key: String, expression: Regex<AnyRegexOutput>)] = []
+    var expressions: [(key: String, expression: PathPattern)] = []
     for key in patterns.keys.sorted() {
-      guard let expression = try? Regex("(.*\\.)?(\(key))") else {
+      guard let expression = try? PathPattern("(.*\\.)?(\(key))") else {
         throw FileError(.badData, folder.configPath, "\(table): '\(key)' is no regular expression")
       }
       expressions.append((key, expression))
     }
-    return { site in expressions.filter { site.id.path.wholeMatch(of: $0.expression) != nil }.map(\.key) }
+    return { site in expressions.filter { $0.expression.matches(site.id.path) }.map(\.key) }
   }
 }

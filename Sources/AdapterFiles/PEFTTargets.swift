@@ -2,80 +2,99 @@ import Files
 import JSON
 import Models
 import PEFTKernel
-import Registry
 
 /// Between sites and the module names of a PEFT config.
 enum PEFTTargets {
-  /// The sites that the config chooses, by PEFT's rules.
+  /// The sites that the config chooses, by PEFT's rules. None stands where a module is saved whole.
   static func sites(
-    _ folder: AdapterFolder, _ model: any LanguageModel, fused: [String], _ notes: inout [String]
+    _ folder: AdapterFolder, _ model: any LanguageModel, _ subset: TrainableSubset, _ said: Dialect?, _ notes: inout [String]
   ) throws(FileError) -> [Site] {
     let config = folder.config
     func fault(_ what: String, _ remedy: String? = nil) -> FileError {
       FileError(.badData, folder.configPath, what, remedy: remedy)
     }
-    var targets = try targets("target_modules", folder)
-    let exclude = try self.targets("exclude_modules", folder)
+    var targets = try words("target_modules", folder)
     if targets == nil {
-      // What PEFT proposes for the families that exist here.
+      guard let names = defaults.first(where: { $0.key.contains(model.modelType) })?.value else {
+        throw fault("target_modules: is null, and PEFT has no default for \(model.modelType) models", "name the modules")
+      }
+      // Some methods adapt other maps where query, key and value are one.
       let isFused = model.sites.contains { $0.use == "attention.qkv" }
-      let kinds = isFused ? fused : ["attention.query", "attention.value"]
-      targets = .names(kinds)
+      let own = isFused ? model.sites.filter { said?.fusedTargets.contains($0.use) == true } : []
+      targets = .list(own.isEmpty ? names : self.names(of: own, among: model.sites))
       notes.append("target_modules is null: the defaults for \(model.modelType) are used")
     }
-    var layers: [Int]?
+    guard let targets else { return [] }
+    var matcher = PEFTMatcher(targets: targets, exclude: try words("exclude_modules", folder), subset: subset)
+    try readLayers(config, into: &matcher, fault)
+    do throws(Refusal) { return try matcher.sites(of: model) } catch {
+      throw fault(
+        error.reason, error.remedy.isEmpty ? "check that the adapter belongs to this \(model.modelType) model" : error.remedy)
+    }
+  }
+
+  private static func readLayers(
+    _ config: JSON, into matcher: inout PEFTMatcher, _ fault: (String, String?) -> FileError
+  ) throws(FileError) {
     switch config["layers_to_transform"] ?? .null {
     case .null: break
-    case .int(let layer): layers = [layer]
+    case .int(let layer): matcher.layers = [layer]
     case .array(let items):
       let numbers = items.map(\.int)
-      guard !numbers.contains(nil) else { throw fault("layers_to_transform: is no list of integers") }
-      layers = numbers.compactMap { $0 }
-    default: throw fault("layers_to_transform: is neither an integer nor a list of them")
+      guard !numbers.contains(nil) else { throw fault("layers_to_transform: is neither an integer nor a list of them", nil) }
+      if !numbers.isEmpty { matcher.layers = Set(numbers.compactMap { $0 }) }
+    default: throw fault("layers_to_transform: is neither an integer nor a list of them", nil)
     }
-    if layers == nil, let pattern = config["layers_pattern"], !PEFTDialect.isUnset(pattern) {
-      throw fault("layers_pattern: means nothing without layers_to_transform", "remove it")
+    let given = config["layers_pattern"] ?? .null
+    guard !PEFTDialect.isUnset(given) || matcher.layers != nil else { return }
+    let isGiven = !PEFTDialect.isUnset(given)
+    if case .list = matcher.targets {
+    } else if matcher.layers != nil || isGiven {
+      throw fault("layers_to_transform: does not go with a target_modules that is a string", "name the modules in a list")
     }
-    guard let targets else { return [] }
-    let excluded = try excluded(exclude, model.sites, folder)
-    do throws(Refusal) {
-      let chosen = try TargetSelector(targets, layers: layers, demand: .any).select(from: model.sites)
-      let left = chosen.filter { !excluded.contains($0.id) }
-      guard !left.isEmpty else { throw Refusal("exclude_modules: no site is left of those chosen") }
-      return left
-    } catch {
-      throw fault(error.reason, "check that the adapter belongs to this \(model.modelType) model")
-    }
-  }
-
-  /// What is left out, if anything: lists are written for all models of a kind, and need not match in each.
-  private static func excluded(
-    _ exclude: TargetSelector.Targets?, _ sites: [Site], _ folder: AdapterFolder
-  ) throws(FileError) -> Set<SiteID> {
-    switch exclude {
-    case .names(let names):
-      return Set(sites.map(\.id).filter { id in names.contains { id.path == $0 || id.path.hasSuffix("." + $0) } })
-    case .pattern(let pattern):
-      guard let expression = try? Regex(pattern) else {
-        throw FileError(.badData, folder.configPath, "exclude_modules: '\(pattern)' is no regular expression")
+    guard matcher.layers != nil else { throw fault("layers_pattern: means nothing without layers_to_transform", "remove it") }
+    let patterns = given.isNull ? [] : (given.array ?? [given]).map(\.string)
+    for pattern in patterns where pattern != "" {
+      guard let pattern else { throw fault("layers_pattern: is neither text nor a list of texts", nil) }
+      do throws(Refusal) { matcher.layerPatterns.append(try PathPattern("(.*\\.)?(\(pattern))")) } catch {
+        throw fault("layers_pattern: \(error.reason)", nil)
       }
-      return Set(sites.map(\.id).filter { $0.path.wholeMatch(of: expression) != nil })
-    case .allLinear, nil: return []
     }
   }
 
-  private static func targets(_ field: String, _ folder: AdapterFolder) throws(FileError) -> TargetSelector.Targets? {
+  private static func words(_ field: String, _ folder: AdapterFolder) throws(FileError) -> PEFTMatcher.Words? {
     switch folder.config[field] ?? .null {
     case .null: return nil
-    case .string(let text) where text.lowercased() == TargetSelector.allLinear && field == "target_modules": return .allLinear
-    case .string(let text): return .pattern(text)
+    case .string(let text) where text.lowercased() == "all-linear" && field == "target_modules": return .allLinear
+    case .string(""): return nil
+    case .string(let text):
+      do throws(Refusal) { return .pattern(try PathPattern(text)) } catch {
+        throw FileError(.badData, folder.configPath, "\(field): \(error.reason)")
+      }
     case .array(let items):
       let names = items.map(\.string)
       guard !names.contains(nil) else { throw FileError(.badData, folder.configPath, "\(field): is no list of names") }
-      return names.isEmpty && field != "target_modules" ? nil : .names(names.compactMap { $0 })
+      return names.isEmpty && field != "target_modules" ? nil : .list(names.compactMap { $0 })
     default: throw FileError(.badData, folder.configPath, "\(field): is neither text nor a list")
     }
   }
+
+  /// What PEFT 0.21 takes where the config names no modules, by families. Only those that can be loaded here matter; the others
+  /// say which families were thought of.
+  private static let defaults: KeyValuePairs<[String], [String]> = [
+    [
+      "llama", "mistral", "mixtral", "gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "stablelm", "opt", "bart", "gptj",
+      "gpt_neo",
+    ]: ["q_proj", "v_proj"],
+    ["gpt2", "gpt_bigcode"]: ["c_attn"],
+    ["bert", "roberta", "xlm-roberta", "electra", "layoutlm"]: ["query", "value"],
+    ["bloom", "gpt_neox", "falcon", "chatglm"]: ["query_key_value"],
+    ["t5", "mt5"]: ["q", "v"],
+    ["phi"]: ["q_proj", "v_proj", "fc1", "fc2"],
+    ["deberta-v2"]: ["query_proj", "value_proj"],
+    ["deberta"]: ["in_proj"],
+    ["mpt"]: ["Wqkv"],
+  ]
 
   /// The shortest names that choose exactly these sites of a model, each with as few components as that takes.
   static func names(of sites: [Site], among all: [Site]) -> [String] {

@@ -10,10 +10,10 @@ public struct StoredAdapter: Sendable {
   public var entry: MethodEntry
   /// Words to the user: what the files could not say, what was passed over.
   public var notes: [String]
-  /// What is needed to write it back as it was.
-  public var origin: AdapterOrigin
+  /// What is needed to write it back as it was; nil where it came from another program's files, which are written on request only.
+  public var origin: AdapterOrigin?
 
-  public init(adapter: Adapter, entry: MethodEntry, notes: [String], origin: AdapterOrigin) {
+  public init(adapter: Adapter, entry: MethodEntry, notes: [String], origin: AdapterOrigin?) {
     self.adapter = adapter
     self.entry = entry
     self.notes = notes

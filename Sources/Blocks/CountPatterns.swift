@@ -5,7 +5,7 @@ extension SitePatterns {
   public static func counts(_ name: String, of options: Options, in range: ClosedRange<Int>) throws(Refusal) -> SitePatterns {
     let table = options.table(name)
     for (pattern, count) in table.sorted(by: { $0.key < $1.key }) {
-      guard (try? Regex(pattern)) != nil else {
+      guard (try? PathPattern(pattern)) != nil else {
         throw Refusal("\(name): `\(pattern)` is no regular expression", remedy: "use a site's path, its end, or a pattern of it")
       }
       guard let whole = Int(exactly: count), range.contains(whole) else {

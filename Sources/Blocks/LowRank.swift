@@ -68,6 +68,10 @@ public struct LowRank: Projection {
           "rank \(rank) exceeds what \(site.id) [\(site.outputs), \(site.inputs)] can use",
           remedy: "use at most \(most), or, with a random start, allow_excess_rank: true")
       }
+      if site.kind == .embedding {
+        specs += try table(site, rank)
+        continue
+      }
       let pair = Pair(site.id.path)
       let fill = fill(site, rank)
       specs.append(.init(TensorKey("lora_A.weight", site.id), [rank, site.inputs], .down(hasBias ? nil : pair), fill: fill.down))
@@ -78,11 +82,32 @@ public struct LowRank: Projection {
   }
 
   public func change(at site: Site, _ t: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
-    let (scale, pair) = (scale(at: site), hasBias ? nil : Pair(site.id.path))
-    let (down, up) = (t["lora_A.weight", site.id], t["lora_B.weight", site.id])
+    let (scale, pair) = (scale(at: site), hasBias || site.kind == .embedding ? nil : Pair(site.id.path))
+    let names = Self.names(at: site)
+    let (down, up) = (t[names.down, site.id], t[names.up, site.id])
     return WeightChange(
       chains: [[Matrix(up, scale: scale, pair: pair), Matrix(down, pair: pair)]],
       bias: t.optional("lora_B.bias", site.id).map { $0 * scale })
+  }
+}
+
+// Embedding tables: E[t] + s·A[:, t]ᵀ·Bᵀ, a map of one-hot rows.
+extension LowRank {
+  public var servesTables: Bool { true }
+
+  /// What the factors of a site are called.
+  public static func names(at site: Site) -> (down: String, up: String) {
+    site.kind == .embedding ? ("lora_embedding_A", "lora_embedding_B") : ("lora_A.weight", "lora_B.weight")
+  }
+
+  /// The roles at the start are turned round: A = 0, and B ~ N(0, 1), so that a token's row has a gradient when it is met.
+  private func table(_ site: Site, _ rank: Int) throws(Refusal) -> [TensorSpec] {
+    guard !hasBias else { throw Refusal("\(site.id) is an embedding table, which takes no bias", remedy: "use bias: false") }
+    let names = Self.names(at: site)
+    return [
+      .init(TensorKey(names.down, site.id), [rank, site.inputs], .down(nil)),
+      .init(TensorKey(names.up, site.id), [site.outputs, rank], .up(nil), fill: .normal(deviation: 1)),
+    ]
   }
 }
 
@@ -150,8 +175,7 @@ public struct SitePatterns: Sendable {
       return isBorder && end.count == pattern.utf8.count
         && zip(end, pattern.utf8).allSatisfy { $0 == $1 || $1 == UInt8(ascii: ".") }
     }
-    guard let regex = try? Regex("(.*\\.)?(\(pattern))") else { return false }
-    return path.wholeMatch(of: regex) != nil
+    return (try? PathPattern("(.*\\.)?(\(pattern))"))?.matches(path) ?? false
   }
 }
 
@@ -180,7 +204,7 @@ extension LowRank {
 
   public init(_ options: Options) throws(Refusal) {
     for name in ["rank_pattern", "alpha_pattern"] {
-      for pattern in options.table(name).keys.sorted() where (try? Regex(pattern)) == nil {
+      for pattern in options.table(name).keys.sorted() where (try? PathPattern(pattern)) == nil {
         throw Refusal("\(name): `\(pattern)` is no regular expression", remedy: "use a site's path, its end, or a pattern of it")
       }
     }

@@ -65,6 +65,20 @@ public struct FrozenMatrix: Sendable {
     content = .codes(codes)
   }
 
+  /// The transpose [columns, rows] of a matrix of numbers, which stay where they are. What is coded goes by rows alone.
+  public var transposed: FrozenMatrix {
+    guard case .numbers(let type, let storage) = content else { preconditionFailure("codes go by rows") }
+    return FrozenMatrix(
+      rows: columns, columns: rows, isTransposed: !isTransposed, content: .numbers(type, storage))
+  }
+
+  private init(rows: Int, columns: Int, isTransposed: Bool, content: Content) {
+    self.rows = rows
+    self.columns = columns
+    self.isTransposed = isTransposed
+    self.content = content
+  }
+
   /// The codes of a matrix in few bits.
   public var codes: WeightCodes? {
     guard case .codes(let codes) = content else { return nil }

@@ -73,6 +73,8 @@ struct SafetensorsHeader {
   }
 
   private mutating func readMetadata(_ value: JSON) throws(FileError) {
+    // mlx writes `null` where there is none.
+    if value.isNull { return }
     guard let members = value.members else { throw bad("has a __metadata__ that is no JSON object", remedy: Self.malformed) }
     for member in members {
       guard let text = member.value.string else {

@@ -25,7 +25,11 @@ extension Decoder {
 
   private func embedded(_ ids: [Int32], _ places: [Int32], _ run: ModelRun) -> Tensor {
     func rows(_ table: (name: String, table: FrozenMatrix), _ indices: [Int32]) -> Tensor {
-      run.trained[table.name]?.gatherRows(indices) ?? table.table.gatherRows(indices, as: run.scalar)
+      let rows = run.trained[table.name]?.gatherRows(indices) ?? table.table.gatherRows(indices, as: run.scalar)
+      guard let attachment = run.attachment, let site = tables.first(where: { $0.id.path + ".weight" == table.name }) else {
+        return rows
+      }
+      return attachment.rows(at: site.id, indices, rows)
     }
     var x = rows(embedding, ids)
     if let positions { x = x + rows(positions, places) }
@@ -109,7 +113,10 @@ extension Decoder.Map {
   fileprivate func base(_ run: ModelRun) -> any BaseMap {
     if run.trained.isEmpty { return frozen }
     let bias = part.bias.flatMap { run.trained[$0] } ?? frozen.bias
-    guard let weight = run.trained[part.weight] else { return FrozenMap(matrix: frozen.matrix, bias: bias) }
+    // A head that shares the table can be given a weight of its own.
+    guard let weight = run.trained[part.site.id.path + ".weight"] ?? run.trained[part.weight] else {
+      return FrozenMap(matrix: frozen.matrix, bias: bias)
+    }
     return TensorMap(
       matrix: weight, bias: bias.map { $0.scalar == run.scalar ? $0 : $0.converted(to: run.scalar) },
       isTransposed: frozen.matrix.isTransposed)

@@ -29,6 +29,7 @@ struct Decoder: LanguageModel {
   let directory: ModelDirectory
   let config: DecoderConfig
   let sites: [Site]
+  let tables: [Site]
   let layers: [Layer]
   let finalNorm: Norm
   let head: Map
@@ -80,7 +81,13 @@ struct Decoder: LanguageModel {
     embedding = (plan.embedding, weights.matrix(plan.embedding))
     positions = plan.positions.map { ($0, weights.matrix($0)) }
     if case .rotary(let settings) = config.positions { rotary = RotaryTable(settings) } else { rotary = nil }
-    maps = Dictionary(uniqueKeysWithValues: plan.maps.map { ($0.site.id, map($0).frozen) })
+    let tables = ([embedding.name] + (positions.map { [$0.name] } ?? [])).map { name in
+      (site: DecoderPlan.table(name, weights.matrix(name), isToken: name == plan.embedding), matrix: weights.matrix(name))
+    }
+    self.tables = tables.map(\.site)
+    maps = Dictionary(
+      uniqueKeysWithValues: plan.maps.map { ($0.site.id, map($0).frozen) }
+        + tables.map { ($0.site.id, FrozenMap(matrix: $0.matrix.transposed)) })
   }
 
   func parameter(_ name: String) -> Tensor { weights.values(name) }

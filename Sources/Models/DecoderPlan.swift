@@ -1,3 +1,4 @@
+import Engine
 import PEFTKernel
 
 /// The parts of a decoder by name and shape, in forward order: what its file has to hold.
@@ -70,6 +71,14 @@ struct DecoderPlan: Sendable {
     if !config.isHeadTied {
       tensors.append(Tensor(name: head.weight, shape: [config.vocabularySize, hidden], kind: .matrix))
     }
+  }
+
+  /// The site of an embedding table [rows, hidden].
+  static func table(_ weight: String, _ matrix: FrozenMatrix, isToken: Bool) -> Site {
+    Site(
+      id: SiteID(String(weight.dropLast(".weight".count))), kind: .embedding,
+      use: isToken ? "embedding.token" : "embedding.position",
+      outputs: matrix.columns, inputs: matrix.rows)
   }
 
   private mutating func layer(_ index: Int, _ config: DecoderConfig) -> Layer {

@@ -7,7 +7,8 @@ public struct ModelRun {
   public var pass: Pass
   /// The adapter in use.
   public var attachment: Attachment?
-  /// Base tensors by name, in the file's shapes, that stand for the file's: full fine-tuning gives tracked leaves here.
+  /// Base tensors by name, in the file's shapes, that stand for the file's: those that the attachment brings, and tracked leaves
+  /// that training gives in their place.
   /// A name that is missing is frozen.
   public var trained: [String: Tensor]
   /// `.float32` for work, `.float64` for gradient checks.
@@ -26,7 +27,7 @@ public struct ModelRun {
   ) {
     self.pass = pass
     self.attachment = attachment
-    self.trained = trained
+    self.trained = attachment.map { $0.trained.merging(trained) { $1 } } ?? trained
     self.scalar = scalar
     self.observe = observe
     self.cache = cache
@@ -68,6 +69,8 @@ public protocol LanguageModel: Sendable {
   var hiddenSize: Int { get }
   /// Every adaptable linear map in forward order, the head last.
   var sites: [Site] { get }
+  /// The embedding tables, as maps of one-hot rows: W [hiddenSize, rows of the table].
+  var tables: [Site] { get }
   /// Every tensor of the base; tied ones once.
   var parameters: [BaseParameter] { get }
   /// The values of a parameter, widened: a copy, in the file's shape.
@@ -82,6 +85,13 @@ public protocol LanguageModel: Sendable {
   func logits(_ hidden: Tensor, _ run: ModelRun) -> Tensor
   /// An empty cache for sequences of up to `capacity` positions.
   func makeCache(capacity: Int) -> KVCache
+}
+
+extension LanguageModel {
+  public var tables: [Site] { [] }
+
+  /// Everywhere an adapter can stand, in forward order.
+  public var adaptable: [Site] { tables + sites }
 }
 
 extension LanguageModel {

@@ -6,6 +6,8 @@ import JSON
 struct Inspection {
   private var kind: String
   private var path: String
+  /// Of tensors in formats of their own: name, type, shape, bytes.
+  private var others: [[String]] = []
   /// Facts in order.
   private var facts: [(name: String, value: JSON)] = []
   private var tensors: [TensorEntry] = []
@@ -17,14 +19,35 @@ struct Inspection {
     metadata = file.metadata
   }
 
+  init(gguf file: GGUFFile) {
+    (kind, path) = ("gguf", file.path)
+    for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) {
+      if let text = value.text {
+        facts.append((key, .string(Self.shortened(text))))
+      } else if let number = value.number {
+        facts.append((key, .double(number)))
+      } else if case .array(let items) = value {
+        facts.append((key, .string("\(items.count) values")))
+      }
+    }
+    others = file.tensors.map { tensor in
+      ["  \(tensor.name)", "\(tensor.type)", "\(tensor.extents)", Format.bytes(tensor.range.count)]
+    }
+  }
+
   init(adapter folder: String) throws(FileError) {
     (kind, path) = ("adapter", folder)
     let config = try TextFile.readJSON(Folder.join(folder, "adapter_config.json"))
-    for key in ["peft_type", "base_model_name_or_path", "r", "lora_alpha", "target_modules"] {
+    let isMLX = try AdapterFormat(of: folder) == .mlx
+    let keys =
+      isMLX
+      ? ["model", "fine_tune_type", "num_layers", "lora_parameters"]
+      : ["peft_type", "base_model_name_or_path", "r", "lora_alpha", "target_modules", "bias", "modules_to_save"]
+    for key in keys {
       if let value = config[key], !value.isNull { facts.append((key, value)) }
     }
     if let method = config["swift_peft"]?["entry"]?["name"] { facts.append(("method", method)) }
-    let file = try SafetensorsFile(Folder.join(folder, "adapter_model.safetensors"))
+    let file = try SafetensorsFile(Folder.join(folder, isMLX ? "adapters.safetensors" : "adapter_model.safetensors"))
     tensors = file.tensors
     metadata = file.metadata
   }
@@ -78,6 +101,7 @@ struct Inspection {
       lines += ["", "metadata"]
       lines += Format.table(metadata.sorted { $0.key < $1.key }.map { ["  \($0.key)", Self.shortened($0.value)] })
     }
+    if !others.isEmpty { lines += ["", "tensors"] + Format.table(others, right: [3]) }
     guard !tensors.isEmpty else { return lines }
     lines += ["", "tensors"]
     lines += Format.table(

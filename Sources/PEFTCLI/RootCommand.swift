@@ -21,7 +21,8 @@ struct RootCommand: ParsableCommand {
         CommandGroup(
           name: "Files",
           subcommands: [
-            MergeCommand.self, UnmergeCommand.self, ExportCommand.self, CombineCommand.self, QuantizeCommand.self,
+            MergeCommand.self, UnmergeCommand.self, ImportCommand.self, ExportCommand.self, CombineCommand.self,
+            QuantizeCommand.self,
             InspectCommand.self, ForwardCommand.self,
           ]),
         CommandGroup(

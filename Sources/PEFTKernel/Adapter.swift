@@ -12,11 +12,14 @@ public struct Adapter: Sendable {
   public var tensors: Tensors
   /// The tensors whose change is taken away from the base, where the method starts off it.
   public var offset: Tensors?
+  /// Tensors of the base that belong to the adapter, by their names there: they stand for the base's own wherever it is attached.
+  public var trained: [String: Tensor] = [:]
   /// What the user should know about how it started, in words.
   public var notes: [String] = []
 
   /// Lays the method out over `sites`, without values. Refuses what the method or its start cannot serve.
   public static func layout(_ parameterization: any Parameterization, over sites: [Site]) throws(Refusal) -> [TensorSpec] {
+    try checkTables(parameterization, sites)
     let layout = try parameterization.projection.layout(of: sites)
     for spec in layout {
       var count = 1
@@ -32,12 +35,22 @@ public struct Adapter: Sendable {
     return layout
   }
 
+  /// Refuses tables for methods that change maps only.
+  private static func checkTables(_ parameterization: any Parameterization, _ sites: [Site]) throws(Refusal) {
+    guard let table = sites.first(where: { $0.kind == .embedding }) else { return }
+    guard parameterization.projection.servesTables, parameterization.initialization.servesTables else {
+      throw Refusal(
+        "this method adapts linear maps only, but \(table.id) is an embedding table", remedy: "leave it out of the targets")
+    }
+  }
+
   /// Puts values to a layout; refuses tensors that are missing or of another shape, and an offset where what the method
   /// does is no weight change that could be taken away.
   public init(
     _ parameterization: any Parameterization, sites: [Site], layout: [TensorSpec], tensors: Tensors, offset: Tensors? = nil,
     on bases: Bases
   ) throws(Refusal) {
+    try Self.checkTables(parameterization, sites)
     func check(_ tensors: Tensors, _ owner: String) throws(Refusal) {
       for spec in layout {
         guard let tensor = tensors.values[spec.key] else { throw Refusal("the \(owner) lacks the tensor \(spec.key)") }
@@ -104,6 +117,8 @@ public struct Attachment: Sendable {
   public let sites: [SiteID: Site]
   /// What `prepare` made; leaves of the passes while training.
   public let prepared: Tensors
+  /// Tensors that stand for the base's own, by their names there.
+  public let trained: [String: Tensor]
   private let bases: Bases
   private let offset: [SiteID: WeightChange]
 
@@ -122,6 +137,7 @@ public struct Attachment: Sendable {
     sites = Dictionary(uniqueKeysWithValues: adapter.sites.map { ($0.id, $0) })
     bases = adapter.bases
     self.prepared = prepared
+    trained = adapter.trained
     offset = taken
   }
 
@@ -130,6 +146,12 @@ public struct Attachment: Sendable {
     guard let site = sites[id] else { return nil }
     let base = offset[id].map { OffsetMap(base: base, offset: $0) } ?? base
     return Phase.adapter.spent { projection.output(SiteCall(site: site, input: x, base: base, pass: pass), prepared) }
+  }
+
+  /// Rows `indices` of the table at `id`, for `rows` [count, outputs] of the base's; those where the adapter does not stand there.
+  public func rows(at id: SiteID, _ indices: [Int32], _ rows: Tensor) -> Tensor {
+    guard let site = sites[id], let change = try? projection.change(at: site, prepared, on: bases[id]) else { return rows }
+    return Phase.adapter.spent { change.rows(indices, addedTo: rows) }
   }
 
   /// Every weight change at a site on top of the untouched base. Refuses input-dependent methods.

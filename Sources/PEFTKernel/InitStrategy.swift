@@ -4,6 +4,8 @@ import Engine
 public protocol InitStrategy: Sendable {
   var wants: Evidence.Wants { get }
   var startLaw: StartLaw { get }
+  /// Whether it leaves the tensors of embedding tables to start as their layout says.
+  var servesTables: Bool { get }
   /// Refuses layouts and projections this start cannot serve, before anything runs.
   func check(_ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection) throws(Refusal)
   /// The start of the tensors in `layout`. Called once per site as soon as its evidence is complete; model-wide tensors
@@ -15,6 +17,7 @@ public protocol InitStrategy: Sendable {
 extension InitStrategy {
   public var wants: Evidence.Wants { .nothing }
   public var startLaw: StartLaw { .base }
+  public var servesTables: Bool { false }
   public func check(_ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection) throws(Refusal) {}
 }
 
@@ -44,6 +47,8 @@ public struct Start: Sendable {
 /// Every tensor starts as its layout says.
 public struct FillStart: InitStrategy {
   public let startLaw: StartLaw
+
+  public var servesTables: Bool { true }
 
   public init(startLaw: StartLaw = .base) { self.startLaw = startLaw }
 

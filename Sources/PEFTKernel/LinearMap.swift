@@ -12,6 +12,8 @@ public protocol LinearMap: Sendable {
   func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor
   /// [outputs, inputs].
   func dense() -> Tensor
+  /// The columns of these numbers as rows [count, outputs]: what becomes of one-hot rows, which need not be made.
+  func columns(_ indices: [Int32]) -> Tensor
   /// left · map for left [m, outputs]: for merging, where a transform is cheaper than the product with its matrix.
   func multiplied(from left: Tensor) -> Tensor
   /// The map as factor · matrix where it keeps a factor apart: files then hold both as they are.
@@ -28,6 +30,7 @@ public protocol LinearMap: Sendable {
 extension LinearMap {
   public func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { base + apply(x) }
   public func apply(_ x: Tensor, subtractedFrom base: consuming Tensor) -> Tensor { base - apply(x) }
+  public func columns(_ indices: [Int32]) -> Tensor { dense().transposed.gatherRows(indices) }
   public func multiplied(from left: Tensor) -> Tensor { left.multiplied(by: dense()) }
   public var scaled: (factor: Double, matrix: Tensor) { (1, dense()) }
   public var share: String? { nil }

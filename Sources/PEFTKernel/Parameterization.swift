@@ -48,6 +48,8 @@ public protocol Projection: Sendable {
   func penalty(_ prepared: Tensors, _ now: Moment) -> Tensor?
   /// The adapted output at a site. The default applies `change` beside the base.
   func output(_ call: SiteCall, _ prepared: Tensors) -> Tensor
+  /// Whether sites may be embedding tables: the change then has chains alone.
+  var servesTables: Bool { get }
   /// Probability with which entries of a branch's input are dropped in training.
   var dropout: Double { get }
   /// The factor of the change at `site` that follows from options, not from tensors: files keep it beside the
@@ -57,6 +59,8 @@ public protocol Projection: Sendable {
 
 extension Projection {
   public var dropout: Double { 0 }
+
+  public var servesTables: Bool { false }
 
   public func scale(at site: Site) -> Double { 1 }
 

@@ -74,12 +74,25 @@ public struct Pair: Hashable, Sendable {
 public struct TrainableSubset: Sendable, Hashable {
   /// Names of roles.
   public var roles: Set<String>
-  /// Whether every tensor of the base is trained in full.
+  /// Whether every tensor of the base is trained in full; what becomes of them is a model.
   public var base: Bool
+  /// Modules of the base that are trained in full and belong to the adapter: those whose paths end with one of these.
+  public var modules: [String]
+  /// Biases of the base that are trained and belong to the adapter.
+  public var biases: Biases
 
-  public init(roles: Set<String>, base: Bool = false) {
+  public enum Biases: String, Sendable, Hashable, CaseIterable {
+    case none
+    /// Those of the adapted sites.
+    case sites
+    case all
+  }
+
+  public init(roles: Set<String>, base: Bool = false, modules: [String] = [], biases: Biases = .none) {
     self.roles = roles
     self.base = base
+    self.modules = modules
+    self.biases = biases
   }
 
   public func contains(_ role: Role) -> Bool { roles.contains(role.name) }

@@ -57,6 +57,16 @@ public struct WeightChange: Sendable {
     return y
   }
 
+  /// y plus the columns `indices` of every chain: rows of a table whose weight is changed. Methods that serve tables have no gain.
+  func rows(_ indices: [Int32], addedTo y: Tensor) -> Tensor {
+    chains.reduce(y) { y, chain in
+      guard let last = chain.last, let first = chain.first else { return y }
+      let columns = last.columns(indices)
+      if chain.count == 1 { return y + columns }
+      return first.apply(chain.dropFirst().dropLast().reversed().reduce(columns) { $1.apply($0) }, addedTo: y)
+    }
+  }
+
   /// y − Σ chains·x: what an offset leaves of the base's product. A gain has no part in an offset.
   func subtracted(from y: consuming Tensor, _ x: Tensor) -> Tensor {
     var y = y

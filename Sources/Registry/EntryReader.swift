@@ -156,10 +156,15 @@ struct EntryReader {
   }
 
   mutating func trainable(_ node: YAMLNode, _ path: String) -> TrainableSubset? {
-    let words = Role.trainableNames + ["base"]
+    let words = Role.trainableNames + TrainableSubset.baseWords
     var roles: Set<String> = []
+    var modules: [String] = []
     var isSound = true
     for item in node.items ?? [node] {
+      if let module = item.text.flatMap(TrainableSubset.module) {
+        modules.append(module)
+        continue
+      }
       guard let word = item.text, words.contains(word) else {
         isSound = false
         if let word = item.asString {
@@ -169,8 +174,13 @@ struct EntryReader {
       }
       roles.insert(word)
     }
-    guard isSound, !roles.isEmpty else { return nil }
-    return TrainableSubset(roles: roles.subtracting(["base"]), base: roles.contains("base"))
+    guard isSound, !roles.isEmpty || !modules.isEmpty else { return nil }
+    let subset = TrainableSubset(words: roles, modules: modules)
+    if subset.base, subset.takesBase {
+      reader.log.add("`base` in `trainable` is every tensor of the base: name no others of it", at: node.mark)
+      return nil
+    }
+    return subset
   }
 
   /// What an entry proposes: a name, or a mapping of `name`, `lr` and the optimizer's options.

@@ -42,6 +42,8 @@ public enum FieldNames {
     FieldName("lora_target", "target_modules", "LLaMA-Factory"),
     FieldName("lora_layers_to_transform", "layers_to_transform", "axolotl"),
     FieldName("peft_layers_to_transform", "layers_to_transform", "axolotl"),
+    FieldName("lora_modules_to_save", "modules_to_save", "axolotl"),
+    FieldName("additional_target", "modules_to_save", "LLaMA-Factory"),
     FieldName("num_layers", "layers_to_transform", "mlx-lm"),
     FieldName("lora_layers", "layers_to_transform", "mlx-lm"),
     FieldName("adapter_path", "output_dir", "mlx-lm"),

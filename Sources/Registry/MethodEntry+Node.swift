@@ -10,8 +10,7 @@ extension MethodEntry {
     if let summary { fields.append(("summary", .string(summary))) }
     fields.append(("projection", projection.node))
     fields.append(("init", initialization.node))
-    let roles = Role.trainableNames.filter(trainable.roles.contains) + (trainable.base ? ["base"] : [])
-    fields.append(("trainable", .sequence(roles.map(YAMLNode.string))))
+    fields.append(("trainable", .sequence(trainable.words.map(YAMLNode.string))))
     fields.append(("targets", .sequence(targets.map(YAMLNode.string))))
     fields.append(("optimizer", optimizer.node))
     if let peftType { fields.append(("peft_type", .string(peftType))) }

@@ -58,7 +58,7 @@ private struct RunReader {
   mutating func run(_ path: String, _ sites: RunFile.SiteSource?) -> RunFile? {
     items = entries.reader.section(node, RunSchema.keys)
     guard node.entries != nil else { return nil }
-    let method = node["method"].flatMap { $0.isNull ? nil : entries.method($0, path: "method") }
+    let method = node["method"].flatMap { $0.isNull ? nil : entries.method($0, path: "method") }.map(withBaseTensors)
     let optimizer = optimizer(method)
     checkTogether(method)
     let wasSound = entries.reader.log.issues.isEmpty
@@ -130,6 +130,19 @@ private struct RunReader {
     return result
   }
 
+  /// The method with what the file says of tensors of the base in place of what it says itself.
+  private func withBaseTensors(_ method: MethodEntry) -> MethodEntry {
+    var method = method
+    if case .list(let names)? = items["modules_to_save"]?.value { method.trainable.modules = names.map(\.text) }
+    switch text("bias") {
+    case "none": method.trainable.biases = .none
+    case "lora_only": method.trainable.biases = .sites
+    case "all": method.trainable.biases = .all
+    default: break
+    }
+    return method
+  }
+
   // MARK: Optimizer
 
   /// The run's optimizer: what the file says, over what the method proposes for an optimizer of that name.
@@ -186,7 +199,7 @@ private struct RunReader {
     if let data = node["data"], data.entries != nil { exactlyOne("data.train", "data.tokens", at: data.mark) }
     if isGiven("data.tokens") { checkTokens() }
     if isGiven("init_adapter") {
-      for key in ["method", "target_modules", "exclude_modules", "layers_to_transform"] {
+      for key in ["method", "target_modules", "exclude_modules", "layers_to_transform", "modules_to_save", "bias"] {
         if let node = given(key) {
           entries.reader.log.add("`\(key)` cannot stand beside `init_adapter`, which brings its own", at: node.mark)
         }
@@ -204,7 +217,7 @@ private struct RunReader {
           "`from_scratch` needs a method that trains the base; `\(method.name)` would leave it as it was drawn", at: node.mark)
       }
       if !method.hasAdapter {
-        for key in ["target_modules", "exclude_modules", "layers_to_transform"] {
+        for key in ["target_modules", "exclude_modules", "layers_to_transform", "modules_to_save", "bias"] {
           if let node = given(key) {
             entries.reader.log.add(
               "`\(key)` says nothing here: `\(method.name)` has no adapter, it trains the whole base", at: node.mark)

@@ -14,6 +14,13 @@ public enum RunSchema {
     ),
     KeySpec("exclude_modules", .selectors, "sites to leave out: names, or a regular expression as a string"),
     KeySpec("layers_to_transform", .layers, "layers to stay in, counted from 0"),
+    KeySpec(
+      "modules_to_save", .texts,
+      "modules of the base that are trained in full and saved with the adapter: what their paths end with; none of them is adapted"
+    ),
+    KeySpec(
+      "bias", .value(.choice(["none", "lora_only", "all"])),
+      "biases of the base that are trained and saved with the adapter: none, those of the adapted sites, or all"),
     KeySpec("data", .section(data), required: true, "what is learned from"),
     KeySpec(
       "optimizer", .section(optimizer), "how the parameters follow their gradients; the optimizer's own options stand here too"),
@@ -79,7 +86,8 @@ public enum EntrySchema {
     KeySpec("init", .choice("init strategy"), default: .string("fill"), "where the trainable numbers start"),
     KeySpec(
       "trainable", .texts, required: true,
-      "what moves: roles of the adapter's tensors (\(Role.trainableNames.joined(separator: ", "))), or `base` for the whole model"
+      "what moves: roles of the adapter's tensors (\(Role.trainableNames.joined(separator: ", "))), `base` for the whole model, or of "
+        + "the base what is saved with the adapter: `base:NAME` for the modules whose paths end so, `base.biases`, `base.site-biases`"
     ),
     KeySpec("targets", .texts, default: .list([.string("all-linear")]), "the sites it proposes: kinds, names, `all-linear`"),
     KeySpec(

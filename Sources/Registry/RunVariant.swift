@@ -103,7 +103,7 @@ extension RunFile {
     let variant: RunVariant
     let registry: MethodRegistry
 
-    private static let siteKeys = ["target_modules", "exclude_modules", "layers_to_transform"]
+    private static let siteKeys = ["target_modules", "exclude_modules", "layers_to_transform", "modules_to_save", "bias"]
     private static let settings = ["name", "lr", "schedule", "warmup", "min_lr_ratio"]
 
     func node(_ learningRate: Double?) throws(ConfigurationErrors) -> YAMLNode {

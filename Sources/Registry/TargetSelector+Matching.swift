@@ -44,11 +44,11 @@ extension TargetSelector {
     case .allLinear:
       return sites.map { $0.kind == .linear && $0.use != "head" ? .inLayers : nil }
     case .pattern(let pattern):
-      guard let expression = try? Regex(pattern) else {
+      guard let expression = try? PathPattern(pattern) else {
         faults.append(Fault(part: part, item: 0, message: "\(key): `\(pattern)` is no regular expression"))
         return sites.map { _ in nil }
       }
-      let found: [Match?] = sites.map { (try? expression.wholeMatch(in: $0.id.path)) != nil ? .always : nil }
+      let found: [Match?] = sites.map { expression.matches($0.id.path) ? .always : nil }
       if !found.contains(where: { $0 != nil }) {
         let isName = sites.contains { Self.match(pattern, $0) != nil }
         let remedy =
@@ -124,6 +124,6 @@ extension TargetSelector {
   /// The words every model maps to its own names.
   public static let kinds = [
     "attention", "attention.query", "attention.key", "attention.value", "attention.output", "attention.qkv", "mlp", "mlp.gate",
-    "mlp.up", "mlp.down", "head",
+    "mlp.up", "mlp.down", "head", "embedding", "embedding.token", "embedding.position",
   ]
 }

@@ -122,9 +122,13 @@ public enum Checkpoint {
       tensors.values[spec.key] = contents.tensors["parameter." + name] ?? contents.tensors["frozen." + name]
       offset.values[spec.key] = offsets[name]
     }
-    return try Adapter(
+    var adapter = try Adapter(
       session.parameterization, sites: session.sites, layout: layout, tensors: tensors,
       offset: offsets.isEmpty ? nil : offset, on: Bases { [model = session.model] in model.base($0) })
+    // The trainer takes their values from the checkpoint with those of all that it trains.
+    let names = try session.model.trainedNames(session.parameterization.trainable, at: session.sites)
+    adapter.trained = session.model.standing(names)
+    return adapter
   }
 
   /// Names sort in the order of steps.

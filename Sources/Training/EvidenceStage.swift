@@ -97,6 +97,7 @@ public struct EvidenceStage: Sendable {
     var adapter = try Adapter(
       parameterization, sites: sites, layout: layout, tensors: start.tensors, offset: start.offset, on: bases)
     adapter.notes = start.notes
+    adapter.trained = model.standing(try model.trainedNames(parameterization.trainable, at: sites))
     return adapter
   }
 

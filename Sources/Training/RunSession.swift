@@ -80,12 +80,13 @@ public struct RunSession: Sendable {
       }
       entry = chosen
       parameterization = try Self.told(of: file, at: "method") { try registry.assemble(chosen) }
-      sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.sites)
+      let isOff = method.trainable.keepsAdaptersOff
+      sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.adaptable).filter { !isOff($0.id.path) }
       let (axes, sites) = (parameterization, sites)
-      try Self.told(of: file, at: "method") {
-        try Trainer.check(axes.trainable, on: base)
-        try Self.checkLayout(axes, sites)
+      try Self.told(of: file, at: method.trainable.modules.isEmpty ? "method" : "modules_to_save") {
+        try Trainer.check(axes.trainable, on: base, at: sites)
       }
+      try Self.told(of: file, at: "method") { try Self.checkLayout(axes, sites) }
     }
     self.notes = notes
   }

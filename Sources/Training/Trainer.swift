@@ -28,7 +28,7 @@ public final class Trainer {
   public let model: any LanguageModel
   /// The adapter in training; its tensors are updated in place.
   public private(set) var adapter: Adapter
-  /// Tensors of the base that are trained in full, by name.
+  /// Tensors of the base that are trained in full, by name: those that belong to the adapter are its own.
   public let trainedBase: [String: Tensor]
   public let batches: BatchPlan
   public let schedule: Schedule
@@ -63,14 +63,16 @@ public final class Trainer {
     self.seed = seed
     self.activations = activations
     let subset = adapter.parameterization.trainable
-    try Self.check(subset, on: model)
-    baseNames = subset.base ? model.parameters.map(\.name) : []
-    trainedBase = Dictionary(uniqueKeysWithValues: baseNames.map { ($0, model.parameter($0)) })
+    try Self.check(subset, on: model, at: adapter.sites)
+    baseNames = subset.base ? model.parameters.map(\.name) : try model.trainedNames(subset, at: adapter.sites)
+    trainedBase = Dictionary(
+      uniqueKeysWithValues: baseNames.map { ($0, adapter.trained[$0]?.copied() ?? model.values(of: $0)) })
     let specs = adapter.trainable
     trainableKeys = specs.map(\.key)
     // The trainer's own copy: the caller's adapter stays as it was.
     var adapter = adapter
     for spec in specs { adapter.tensors[spec.key] = adapter.tensors[spec.key].copied() }
+    if !subset.base { adapter.trained.merge(trainedBase) { $1 } }
     self.adapter = adapter
     let sites = Dictionary(uniqueKeysWithValues: adapter.sites.map { ($0.id, $0) })
     var parameters = specs.map { spec in
@@ -95,9 +97,10 @@ public final class Trainer {
   }
 
   /// Refuses to train weights of the base that are no numbers.
-  static func check(_ subset: TrainableSubset, on model: any LanguageModel) throws(Refusal) {
-    let coded = model.parameters.filter(\.isQuantized)
-    guard subset.base, let first = coded.first else { return }
+  static func check(_ subset: TrainableSubset, on model: any LanguageModel, at sites: [Site] = []) throws(Refusal) {
+    let names = subset.base ? [] : try model.trainedNames(subset, at: sites)
+    let coded = model.parameters.filter { $0.isQuantized && (subset.base || names.contains($0.name)) }
+    guard let first = coded.first else { return }
     throw Refusal(
       "the base's own weights cannot be trained: \(first.name)\(coded.count > 1 ? " and \(coded.count - 1) others are" : " is") "
         + "quantized", remedy: "train an adapter on it, or the model it was made from")

@@ -158,7 +158,7 @@ public actor TrainingRun {
     guard end == .finished else { return outcome }
     // Activations are over; what they took is free for the making of files.
     MemoryUsage.trim()
-    if !trainer.trainedBase.isEmpty {
+    if session.entry.trainable.base {
       // As trained: in the 16 bits that the base may have, small steps would be lost.
       try ModelWriter.write(session.model, replacing: trainer.trainedBase, dtype: .f32, existing: .replace, to: modelPath)
       outcome.modelPath = modelPath

@@ -136,7 +136,7 @@ struct MethodFilesTests {
     "what cannot be read is refused by name",
     arguments: [
       ("llama-vera", ["r": 5], "has shape [6, 27] (config and base call for [5, 27])"),
-      ("llama-vera", ["bias": "vera_only"], "bias: is not supported"),
+      ("llama-vera", ["bias": "some"], "bias: is \"some\""),
       ("llama-waveft", ["wavelet_family": "coif5"], "coif5"),
       ("llama-waveft", ["n_frequency": 59], "neither n_frequency nor n_frequency_pattern says 60"),
       ("gpt2-fourierft", ["n_frequency": 51], "has shape [50] (config and base call for [51])"),

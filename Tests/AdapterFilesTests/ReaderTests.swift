@@ -79,20 +79,21 @@ struct ReaderTests {
   @Test(
     "fields that change the forward are refused by name",
     arguments: [
-      (
-        "modules_to_save", ["lm_head"],
-        "modules_to_save: is not supported (it is [\"lm_head\"]); merge those modules into the base first"
-      ),
-      ("bias", "all", "bias: is not supported (it is \"all\"); merge the adapter in PEFT: it trained biases of the base"),
-      ("trainable_token_indices", [1], "trainable_token_indices: is not supported (it is [1]); merge the adapter in PEFT"),
+      ("trainable_token_indices", [-1], "trainable_token_indices: -1 is no row of model.embed_tokens, which has 512"),
+      ("trainable_token_indices", "x", "trainable_token_indices: is no list of ids"),
+      ("trainable_token_indices", ["wte": [1]], "trainable_token_indices: `wte` names no embedding table of this llama model"),
+      ("modules_to_save", [1], "modules_to_save: is no list of names"),
+      ("bias", 1, "bias: is 1; known: none, all, lora_only"),
       ("target_parameters", ["x"], "target_parameters: is not supported (it is [\"x\"]); merge the adapter in PEFT"),
       ("layer_replication", [[0, 1]], "layer_replication: is not supported (it is [[0, 1]]); merge the adapter in PEFT"),
       ("use_qalora", true, "use_qalora: is not supported (it is true); merge the adapter in PEFT"),
       ("alora_invocation_tokens", [3], "alora_invocation_tokens: is not supported (it is [3]); merge the adapter in PEFT"),
       (
-        "init_lora_weights", "pissa",
-        "init_lora_weights: 'pissa' adapters belong to a base that is changed by their start, which is not rebuilt here; "
-          + "convert it in PEFT: save_pretrained with path_initial_model_for_weight_conversion"
+        "target_modules", ["mlp"],
+        "target_modules: means model.layers.0.mlp, which is no linear map; name linear maps only"
+      ),
+      (
+        "layers_to_transform", ["x"], "layers_to_transform: is neither an integer nor a list of them"
       ),
       (
         "init_lora_weights", "lora_ga",
@@ -218,7 +219,7 @@ struct ReaderTests {
         + "load the adapter in PEFT and save it as safetensors")
     let mlx: JSON = ["fine_tune_type": "lora", "lora_parameters": ["rank": 8]]
     try WholeFile.write(mlx.text(), to: folder + "/adapter_config.json")
-    #expect(try said(folder).hasPrefix("edited/adapter_config.json: describes an mlx-lm adapter, which is not read"))
+    #expect(try said(folder).hasPrefix("edited: has no adapters.safetensors (its adapter_config.json is of mlx-lm)"))
     try WholeFile.write("{}", to: folder + "/adapter_config.json")
     try WholeFile.write([UInt8](fixtureBytes("llama")), to: folder + "/adapter_model.safetensors")
     #expect(try said(folder).hasPrefix("edited/adapter_config.json: has no peft_type"))

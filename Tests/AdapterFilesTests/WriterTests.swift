@@ -133,6 +133,7 @@ struct WriterTests {
       "init_lora_weights": true, "bias": "none", "task_type": "CAUSAL_LM", "inference_mode": true, "fan_in_fan_out": false,
       "target_modules": ["q_proj", "v_proj"], "rank_pattern": ["model.layers.0.self_attn.q_proj": 2],
       "alpha_pattern": ["model.layers.1.self_attn.v_proj": 3], "base_model_name_or_path": .string(model.directory.path),
+      "modules_to_save": .null,
     ]
     for (field, value) in expected { #expect(config[field] == value, "\(field)") }
     #expect(Set(config.members?.map(\.key) ?? []) == Set(expected.keys).union(["swift_peft"]))

@@ -34,6 +34,8 @@ import Testing
     "method: { use: lora, dropout: 0.2 }", "method: rslora", "method: { use: lora-ga, rank: 4, batches: 2 }",
     "method: uni-lora", "method: { use: queryable-lora, rank: 4, num_atoms: 4 }", "method: full",
     "method: { use: lora, dropout: 0.2 }\nactivation_checkpointing: true",
+    "method: { use: lora, dropout: 0.2 }\nmodules_to_save: [lm_head, norm]\ntarget_modules: [q_proj, embed_tokens]",
+    "method: dora\nmodules_to_save: [embed_tokens]\nactivation_checkpointing: true",
   ])
   func resumingIsBitExact(_ method: String) async throws {
     let scratch = try Scratch()

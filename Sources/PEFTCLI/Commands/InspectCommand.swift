@@ -5,9 +5,9 @@ import Training
 
 struct InspectCommand: Subcommand {
   static let configuration = CommandConfiguration(
-    commandName: "inspect", abstract: "What a safetensors file, an adapter, a model or a run's folder holds.")
+    commandName: "inspect", abstract: "What a safetensors or GGUF file, an adapter, a model or a run's folder holds.")
 
-  @Argument(help: "A safetensors file, an adapter directory, a model directory, or a run's folder.")
+  @Argument(help: "A safetensors or GGUF file, an adapter directory, a model directory, or a run's folder.")
   var path: String
 
   @Flag(help: "Print one JSON object.")
@@ -23,7 +23,9 @@ struct InspectCommand: Subcommand {
 
   private func inspection() throws -> Inspection {
     guard Folder.exists(path) else { throw FileError(.missing, path, "there is no such file or folder") }
-    guard Folder.isFolder(path) else { return Inspection(file: try SafetensorsFile(path)) }
+    guard Folder.isFolder(path) else {
+      return GGUFFile.isGGUF(path) ? Inspection(gguf: try GGUFFile(path)) : Inspection(file: try SafetensorsFile(path))
+    }
     func has(_ name: String) -> Bool { Folder.isFile(Folder.join(path, name)) }
     if has("adapter_config.json") { return try Inspection(adapter: path) }
     if has(RunSession.fileName) { return try Inspection(run: path) }

@@ -101,9 +101,9 @@ struct QuantizeCommand: Subcommand {
     guard let runFile else { return nil }
     let registry = try call.registry()
     // Sites are those of the model at hand, whatever model the run will name.
-    let file = try RunFile.load(runFile, registry: registry) { _, _ in base.sites }
+    let file = try RunFile.load(runFile, registry: registry) { _, _ in base.adaptable }
     guard let method = file.method else { throw Refusal("\(runFile): the run goes on from an adapter, so its start is given") }
-    let sites = try file.selectSites(from: base.sites)
+    let sites = try file.selectSites(from: base.adaptable).filter { $0.kind == .linear }
     let assembly = try registry.assemble(method)
     do throws(Refusal) {
       return try Alternation(assembly, over: sites, rounds: rounds ?? 5, seed: file.seed)
