@@ -8,6 +8,7 @@ let methods: KeyValuePairs = [
   "AltLoRA": [],
   "BlockLoRA": ["block-lora"],
   "DoRA": ["dora"],
+  "FourierFT": ["fourierft"],
   "GaLore": [],
   "Hydra": ["hydra"],
   "LoRA": ["lora", "mica", "olora", "rslora"],
@@ -20,11 +21,15 @@ let methods: KeyValuePairs = [
   "PiSSA": ["pissa"],
   "QWHA": ["qwha"],
   "QueryableLoRA": ["queryable-lora"],
+  "RandLoRA": ["randlora"],
   "SALT": ["salt"],
+  "SHiRA": ["shira"],
   "SNELL": ["snell"],
   "ScaledAdamW": [],
   "UniLoRA": ["uni-lora"],
+  "VeRA": ["vera"],
   "WaRA": ["wara"],
+  "WaveFT": ["waveft"],
 ]
 let plugins = methods.map(\.key)
 // Entries that need no code of their own: what the building blocks make up, five of them compositions that no paper has.

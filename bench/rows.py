@@ -21,11 +21,11 @@ for name, row in STEPS.items():
 
 GENERATION = dict(text="greedy generation, 64-token prompt, 128 new tokens", model="llama-160m", prompt=64, new=128, times=2, goal=2.0)
 
-# Every method of ours beside our own LoRA. What depends on the input, or goes through wavelets, Walsh-Hadamard transforms or
-# kernels, may take longer.
+# Every method of ours beside our own LoRA. What depends on the input, or goes through wavelets, Fourier or Walsh-Hadamard
+# transforms or kernels, may take longer.
 METHODS = dict(text="every method against our own LoRA, r8 on q, v; 8 x 256", model="llama-30m", rank=8, targets="q_proj,v_proj", steps=4,
                warm_up=2, goal=1.25, slow_goal=1.6)
-SLOW = ["queryable-lora", "wara", "wavelet-gradient", "qwha", "hadamard-first-step", "snell"]
+SLOW = ["queryable-lora", "wara", "wavelet-gradient", "qwha", "hadamard-first-step", "snell", "fourierft", "waveft"]
 
 STARTS = dict(text="data-driven starts", gradient_model="llama-30m", svd_model="llama-160m", rank=16, goal_svd=10.0, goal_peer=1.0,
               copies=1.0)

@@ -9,9 +9,10 @@ struct LargestWeights: InitStrategy {
   var offset: Int
 
   func check(_ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection) throws(Refusal) {
-    guard projection is MaskedEntries else {
+    guard let projection = projection as? any ChoosingEntries else {
       throw Refusal("start largest-weights chooses entries of the weight", remedy: "use it with projection masked")
     }
+    try projection.checkPlacesAreFree(layout, for: "largest-weights")
     for site in sites {
       let (count, all) = (try count(layout, site), site.inputs * site.outputs)
       let fitting = all / count

@@ -11,7 +11,16 @@ import PEFTKernel
 public enum UniLoRAMethod {
   public static let plugin = Plugin(
     "uni-lora", projections: [OneVector.definition],
-    goldens: [UniLoRAGolden.oneSite, UniLoRAGolden.sharedSites, ViewGolden.reader])
+    goldens: [UniLoRAGolden.oneSite, UniLoRAGolden.sharedSites, ViewGolden.reader], dialects: [dialect])
+
+  static let dialect = Dialect(
+    "UNILORA",
+    options: [
+      "r": .int(4), "theta_d_length": .int(256), "proj_seed": .int(42), "init_theta_d_bound": .double(0.02),
+      "init_weights": .bool(true), "unilora_dropout": .double(0), "save_indices": .bool(false),
+    ],
+    implied: ["index_generator": .string("numpy")], redundant: ["unilora_scales_A", "unilora_scales_B"],
+    counts: .init(of: "unilora_theta_d", option: "theta_d_length"))
 }
 
 extension OneVector {

@@ -42,7 +42,7 @@ public enum AdapterReader {
     var notes: [String] = []
     let entry: MethodEntry
     var sites: [Site]
-    var redundant: Set<String> = []
+    var said: Dialect?
     var rebuildsBase = false
     var tokens: PEFTTokenRows?
     let record = try AdapterRecord(folder.config, path: folder.configPath)
@@ -54,7 +54,7 @@ public enum AdapterReader {
       let found = try PEFTImport(folder, model, registry)
       (entry, sites) = (found.entry, found.sites)
       notes = found.notes
-      redundant = found.dialect.redundantTensors
+      said = found.dialect.said
       rebuildsBase = found.rebuildsBase
       tokens = found.tokens
     }
@@ -84,7 +84,7 @@ public enum AdapterReader {
     let derived = try told(folder) { () throws(Refusal) in try derivedAgain(specs, places, assembly.projection, bases) }
     try check(derived, layout, record, folder)
     let tensors = try AdapterTensors(
-      folder.weights, layout, hasOffset: record?.hasOffset ?? false, redundant: redundant, copies: Set(copies), derived: derived,
+      folder.weights, layout, hasOffset: record?.hasOffset ?? false, said, copies: Set(copies), derived: derived,
       trained: trained, ignoresExtra: record == nil && tolerance.contains(.extra))
     if tolerance.contains(.extra), tensors.redundant.count > copies.count {
       notes.append("passed over \(AdapterNames.listed(tensors.redundant.filter { !copies.contains($0) })), which belong nowhere")
@@ -96,7 +96,7 @@ public enum AdapterReader {
     }
     adapter.trained = model.standing(names, tokens?.whole(tensors.trained, model) ?? tensors.trained)
     if record != nil {
-      try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), path: folder.configPath)
+      try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), registry, path: folder.configPath)
     }
     // Rows that became a table are written as one.
     let keeps = tokens?.rows.isEmpty != false

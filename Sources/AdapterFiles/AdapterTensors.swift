@@ -16,7 +16,7 @@ struct AdapterTensors {
   private(set) var made: Int?
 
   init(
-    _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, redundant endings: Set<String>,
+    _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, _ said: Dialect?,
     copies: Set<String> = [], derived: Tensors = Tensors(), trained: [TrainedTensor] = [], ignoresExtra: Bool = false
   ) throws(FileError) {
     var wanted: [(name: String, spec: TensorSpec, isOffset: Bool)] = layout.map { (AdapterNames.canonical($0.key), $0, false) }
@@ -25,13 +25,16 @@ struct AdapterTensors {
     }
     let known = Set(wanted.map(\.name) + trained.map(\.canonical))
     let (names, unknown) = try AdapterNames.matched(weights.tensors.map(\.name), with: known, path: weights.path)
-    self.names = names
+    let repeated = try RepeatedTensors(said?.repeated ?? [], layout, names, unknown, weights)
+    self.names = repeated.names
+    let endings = (said?.redundant ?? []).union(said?.repeated ?? [])
     let redundant = unknown.filter { name in
-      ignoresExtra || copies.contains(name) || endings.contains { name.hasSuffix("." + $0) || name.contains(".\($0).") }
+      ignoresExtra || copies.contains(name) || repeated.names.values.contains(name)
+        || endings.contains { name.hasSuffix("." + $0) || name.contains(".\($0).") }
     }
-    self.redundant = redundant
+    self.redundant = redundant.filter { !repeated.names.values.contains($0) }
     let extra = unknown.filter { !redundant.contains($0) }
-    let missing = wanted.filter { names[$0.name] == nil && !$0.spec.isMade }.map(\.name)
+    let missing = wanted.filter { self.names[$0.name] == nil && !$0.spec.isMade }.map(\.name)
     try Self.refuse(extra: extra, missing: missing + trained.map(\.canonical).filter { names[$0] == nil }, weights)
     for part in trained {
       guard let stored = names[part.canonical] else { continue }
@@ -41,7 +44,7 @@ struct AdapterTensors {
     var offset = Tensors()
     for (name, spec, isOffset) in wanted {
       let tensor: Tensor
-      if let stored = names[name] {
+      if let stored = self.names[name] {
         tensor = try Self.tensor(stored, spec.shape, weights, isIndex: spec.role == .index)
       } else if let value = derived.values[spec.key] {
         tensor = value

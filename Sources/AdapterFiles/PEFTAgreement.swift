@@ -1,12 +1,15 @@
 import Files
 import JSON
+import Registry
 
 /// Whether the fields of PEFT's still say what the record beside them says: the record is what is read here, the fields are
 /// what PEFT reads, and whoever edited one of them must not get two adapters from one directory.
 enum PEFTAgreement {
   /// Refuses the first field that differs from what this adapter is written with.
-  static func check(_ config: JSON, with expected: PEFTConfig, path: String) throws(FileError) {
-    let dialect = PEFTDialect.of(.object(expected.members))
+  static func check(
+    _ config: JSON, with expected: PEFTConfig, _ registry: MethodRegistry, path: String
+  ) throws(FileError) {
+    let dialect = PEFTDialect.of(.object(expected.members), registry)
     let names =
       ["peft_type", "target_modules", "modules_to_save", "bias"]
       + (dialect.map { (Array($0.options.keys) + $0.marks.keys).sorted() } ?? [])

@@ -29,8 +29,8 @@ struct PEFTConfig {
 
   /// The method in PEFT's words where PEFT has it.
   init(_ adapter: Adapter, _ entry: MethodEntry, _ registry: MethodRegistry, _ model: any LanguageModel) {
-    guard let dialect = Self.dialect(for: adapter, entry) else {
-      self.init(peftType: Self.ownType(entry), sites: adapter.sites, model: model, subset: entry.trainable)
+    guard let dialect = Self.dialect(for: adapter, entry, registry) else {
+      self.init(peftType: Self.ownType(entry, registry), sites: adapter.sites, model: model, subset: entry.trainable)
       if !entry.trainable.takesBase { (fields["bias"], fields["modules_to_save"]) = (nil, nil) }
       fields["fan_in_fan_out"] = nil
       return
@@ -46,24 +46,22 @@ struct PEFTConfig {
     }
     if let field = dialect.startField { fields[field] = Self.start(entry, registry) }
     if dialect.peftType == PEFTDialect.lora.peftType { expandPatterns(adapter) }
-    if dialect.peftType == PEFTDialect.uniLoRA.peftType, let vector = adapter.tensors.optional("unilora_theta_d") {
-      // Ours may follow from the model's size; PEFT wants the number.
-      fields["theta_d_length"] = .int(vector.count)
-    }
+    if let counts = dialect.said?.counts { count(counts, adapter) }
   }
 
   /// The dialect that says all of the method, so that PEFT computes the same from the same files.
-  private static func dialect(for adapter: Adapter, _ entry: MethodEntry) -> PEFTDialect? {
-    guard adapter.offset == nil, let type = entry.peftType, let dialect = PEFTDialect.all[type],
-      dialect.implied.allSatisfy({ entry.projection.options[$0.key] == $0.value })
+  private static func dialect(for adapter: Adapter, _ entry: MethodEntry, _ registry: MethodRegistry) -> PEFTDialect? {
+    guard adapter.offset == nil, let type = entry.peftType, let dialect = PEFTDialect.all(registry)[type],
+      dialect.implied.allSatisfy({ entry.projection.options[$0.key] == $0.value }),
+      dialect.said?.refusesTransposed != true || !adapter.sites.contains(where: { adapter.bases[$0.id].isTransposed })
     else { return nil }
     return dialect
   }
 
   /// A type that PEFT does not know, so that it refuses the files instead of computing something else.
-  private static func ownType(_ entry: MethodEntry) -> String {
+  private static func ownType(_ entry: MethodEntry, _ registry: MethodRegistry) -> String {
     let type = entry.peftType ?? String(entry.name.uppercased().map { $0 == "-" ? "_" : $0 })
-    return PEFTDialect.all[type] == nil ? type : "SWIFT_" + type
+    return PEFTDialect.all(registry)[type] == nil ? type : "SWIFT_" + type
   }
 
   /// What PEFT calls the start. Adapters come with their values, so a start that PEFT does not know is written as the usual one.
@@ -76,6 +74,20 @@ struct PEFTConfig {
   private static func plain(_ value: JSON, like standard: JSON) -> JSON {
     guard case .int = standard, let whole = value.int else { return value }
     return .int(whole)
+  }
+
+  /// Counts as the tensors have them, those of single sites by whole paths.
+  private mutating func count(_ counts: Dialect.Counts, _ adapter: Adapter) {
+    // Ours may follow from the model's size; PEFT wants the number.
+    if let vector = adapter.tensors.optional(counts.tensor) { fields[counts.option] = .int(vector.count) }
+    guard let pattern = counts.pattern, counts.unless.flatMap({ fields[$0] }) != true else { return }
+    let own = adapter.sites.compactMap { site -> JSON.Member? in
+      guard let tensor = adapter.tensors.optional(counts.tensor, site.id), .int(tensor.count) != fields[counts.option] else {
+        return nil
+      }
+      return .init(site.id.path, .int(tensor.count))
+    }
+    fields[pattern] = .object(own)
   }
 
   /// What PEFT calls the factors of a site.

@@ -1,5 +1,6 @@
 import JSON
 import PEFTKernel
+import Registry
 
 /// What Hugging Face PEFT's config of one `peft_type` holds, and what of it is understood here.
 struct PEFTDialect: Sendable {
@@ -30,20 +31,23 @@ struct PEFTDialect: Sendable {
   var startField: String?
   /// Fields that change nothing in what is computed.
   var ignored: Set<String>
-  /// Names of tensors that follow from others.
-  var redundantTensors: Set<String> = []
+  /// What the method's plugin says of it; nil for those that are said here.
+  var said: Dialect?
 
   /// Null, false, or empty.
   @Sendable static func isUnset(_ value: JSON) -> Bool {
     [.null, .bool(false), .array([]), .object([]), .string("")].contains(value)
   }
 
-  /// By key.
-  static let all = Dictionary([lora, dora, uniLoRA].map { ($0.key, $0) }) { first, _ in first }
+  /// By key: LoRA and what PEFT makes of it by a switch, and those of the registered methods.
+  static func all(_ registry: MethodRegistry) -> [String: PEFTDialect] {
+    Dictionary([lora, dora].map { ($0.key, $0) }) { first, _ in first }
+      .merging(registry.axes.dialects.mapValues { PEFTDialect($0) }) { first, _ in first }
+  }
 
   /// The dialect of a config's type and switches.
-  static func of(_ config: JSON) -> PEFTDialect? {
-    all.values.filter { dialect in
+  static func of(_ config: JSON, _ registry: MethodRegistry) -> PEFTDialect? {
+    all(registry).values.filter { dialect in
       config["peft_type"] == .string(dialect.peftType) && dialect.marks.allSatisfy { config[$0.key] == $0.value }
     }.max { $0.marks.count < $1.marks.count }
   }
@@ -97,15 +101,15 @@ struct PEFTDialect: Sendable {
     dora.demands = lora.demands.filter { $0.field != "use_dora" } + [Demand("lora_bias")]
     return dora
   }()
+}
 
-  static let uniLoRA = PEFTDialect(
-    key: "UNILORA", peftType: "UNILORA",
-    options: [
-      "r": 4, "theta_d_length": 256, "proj_seed": 42, "init_theta_d_bound": 0.02, "init_weights": true, "unilora_dropout": 0.0,
-      "save_indices": false,
-    ],
-    implied: ["index_generator": .string("numpy")], demands: shared, startField: nil, ignored: informative,
-    redundantTensors: ["unilora_scales_A", "unilora_scales_B"])
+extension PEFTDialect {
+  /// What a plugin says, and what all methods of PEFT have in common.
+  init(_ said: Dialect) {
+    self.init(
+      key: said.type, peftType: said.type, options: said.options.mapValues(\.json), implied: said.implied, demands: Self.shared,
+      startField: nil, ignored: Self.informative.union(said.ignored), said: said)
+  }
 }
 
 extension OptionValue {

@@ -17,7 +17,7 @@ struct PEFTImport {
 
   /// Refuses by name what this project does not compute as PEFT would.
   init(_ folder: AdapterFolder, _ model: any LanguageModel, _ registry: MethodRegistry) throws(FileError) {
-    dialect = try Self.dialect(folder)
+    dialect = try Self.dialect(folder, registry)
     let config = folder.config
     for demand in dialect.demands {
       guard let value = config[demand.field], !demand.isServed(value) else { continue }
@@ -35,7 +35,7 @@ struct PEFTImport {
     var subset = try PEFTBaseTensors.subset(folder, model, roles: [], &notes)
     tokens = try PEFTTokenRows(folder, model)
     try tokens.extend(&subset, model, folder, &notes)
-    sites = try PEFTTargets.sites(folder, model, subset, &notes)
+    sites = try PEFTTargets.sites(folder, model, subset, dialect.said, &notes)
     var overrides = dialect.implied
     for (field, standard) in dialect.options {
       var given = config[field] ?? standard
@@ -44,6 +44,12 @@ struct PEFTImport {
         throw FileError(.badData, folder.configPath, "\(field): cannot be \(given.text())")
       }
       overrides[field] = value
+    }
+    if let said = dialect.said {
+      var form = PEFTForm(said: said, folder: folder, sites: sites, options: overrides)
+      try form.settle(on: model)
+      overrides = form.options
+      notes += form.notes
     }
     let name: String
     do throws(Refusal) { name = try Self.entryName(dialect.key, registry) } catch {
@@ -106,16 +112,16 @@ struct PEFTImport {
     }
   }
 
-  private static func dialect(_ folder: AdapterFolder) throws(FileError) -> PEFTDialect {
+  private static func dialect(_ folder: AdapterFolder, _ registry: MethodRegistry) throws(FileError) -> PEFTDialect {
     guard let type = folder.config["peft_type"]?.string else {
       throw FileError(
         .badData, folder.configPath, "has no peft_type", remedy: "is this an adapter of Hugging Face PEFT's layout?")
     }
-    if let dialect = PEFTDialect.of(folder.config) { return dialect }
+    if let dialect = PEFTDialect.of(folder.config, registry) { return dialect }
     throw FileError(
       .badData, folder.configPath, "peft_type: '\(type)' cannot be read",
       cause:
-        "without a \(AdapterRecord.key) record these can: \(Set(PEFTDialect.all.values.map(\.peftType)).sorted().joined(separator: ", "))",
+        "without a \(AdapterRecord.key) record these can: \(Set(PEFTDialect.all(registry).values.map(\.peftType)).sorted().joined(separator: ", "))",
       remedy: "convert the adapter to LORA, or merge it in PEFT")
   }
 

@@ -7,7 +7,7 @@ import PEFTKernel
 enum PEFTTargets {
   /// The sites that the config chooses, by PEFT's rules. None stands where a module is saved whole.
   static func sites(
-    _ folder: AdapterFolder, _ model: any LanguageModel, _ subset: TrainableSubset, _ notes: inout [String]
+    _ folder: AdapterFolder, _ model: any LanguageModel, _ subset: TrainableSubset, _ said: Dialect?, _ notes: inout [String]
   ) throws(FileError) -> [Site] {
     let config = folder.config
     func fault(_ what: String, _ remedy: String? = nil) -> FileError {
@@ -18,7 +18,10 @@ enum PEFTTargets {
       guard let names = defaults.first(where: { $0.key.contains(model.modelType) })?.value else {
         throw fault("target_modules: is null, and PEFT has no default for \(model.modelType) models", "name the modules")
       }
-      targets = .list(names)
+      // Some methods adapt other maps where query, key and value are one.
+      let isFused = model.sites.contains { $0.use == "attention.qkv" }
+      let own = isFused ? model.sites.filter { said?.fusedTargets.contains($0.use) == true } : []
+      targets = .list(own.isEmpty ? names : self.names(of: own, among: model.sites))
       notes.append("target_modules is null: the defaults for \(model.modelType) are used")
     }
     guard let targets else { return [] }

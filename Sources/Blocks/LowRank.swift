@@ -158,7 +158,7 @@ public struct SitePatterns: Sendable {
   }
 
   /// The first pattern that no site has, in the order of the alphabet.
-  func unmatched(by sites: [Site]) -> String? {
+  public func unmatched(by sites: [Site]) -> String? {
     entries.map(\.pattern).sorted().first { pattern in !sites.contains { matches(pattern, $0.id.path) } }
   }
 

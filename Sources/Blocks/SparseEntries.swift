@@ -31,6 +31,17 @@ public struct SparseEntries: LinearMap {
 
   public func dense() -> Tensor { values.scattered(at: places, scale: scale) }
 
+  /// left·F, one multiplication an entry and row: Fᵀ has the same entries, by columns.
+  public func multiplied(from left: Tensor) -> Tensor {
+    let index = places.index.values
+    let order = (0..<places.count).map { (column: Int(index[places.count + $0]), row: Int(index[$0]), entry: Int32($0)) }
+      .sorted { ($0.column, $0.row) < ($1.column, $1.row) }
+    let turned = Tensor(order.map { Float($0.column) } + order.map { Float($0.row) }, shape: [2, places.count])
+    guard let places = SparsePlaces(turned, outputs: inputs, inputs: outputs) else { return left.multiplied(by: dense()) }
+    let values = values.reshaped([values.count, 1]).gatherRows(order.map(\.entry)).reshaped([values.count])
+    return left.sparse(values, at: places, scale: scale, addedTo: .zeros([left.rows, inputs], left.scalar))
+  }
+
   public var scaled: (factor: Double, matrix: Tensor) { (scale, values.scattered(at: places)) }
 }
 

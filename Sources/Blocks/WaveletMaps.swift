@@ -18,6 +18,7 @@ public struct WaveletAnalysis: LinearMap {
   public var share: String? { "wavelet analysis \(transform.name) of \(inputs)" }
   public func apply(_ x: Tensor) -> Tensor { x.waveletAnalysis(transform) }
   public func dense() -> Tensor { Tensor.identity(inputs, scalar).waveletAnalysis(transform).transposed }
+  public func multiplied(from left: Tensor) -> Tensor { left.waveletSynthesis(transform, count: inputs) }
 }
 
 /// The rows [T, n] that given bands add up to, the adjoint of the analysis: what such a chain ends with.
@@ -37,6 +38,7 @@ public struct WaveletSynthesis: LinearMap {
   public func apply(_ x: Tensor) -> Tensor { x.waveletSynthesis(transform, count: outputs) }
   public func apply(_ x: Tensor, addedTo base: consuming Tensor) -> Tensor { x.waveletSynthesis(transform, addedTo: base) }
   public func dense() -> Tensor { Tensor.identity(outputs, scalar).waveletAnalysis(transform) }
+  public func multiplied(from left: Tensor) -> Tensor { left.waveletAnalysis(transform) }
 }
 
 /// The columns `range` of an input of `inputs` numbers: one band of many, or several that lie side by side.
@@ -55,6 +57,10 @@ public struct Columns: LinearMap {
   public var share: String? { "columns \(range) of \(inputs)" }
   public func apply(_ x: Tensor) -> Tensor { range.count == inputs ? x : x.slice(columns: range) }
   public func dense() -> Tensor { Tensor.identity(inputs, scalar).slice(rows: range) }
+
+  public func multiplied(from left: Tensor) -> Tensor {
+    left.added(toColumnsFrom: range.lowerBound, of: .zeros([left.rows, inputs], left.scalar))
+  }
 }
 
 /// Zeros but for the columns `range`, where its input goes: the adjoint of `Columns`.
@@ -70,6 +76,8 @@ public struct Placed: LinearMap {
   }
 
   public var inputs: Int { range.count }
+  public var share: String? { "placed \(range) of \(outputs)" }
+  public func multiplied(from left: Tensor) -> Tensor { left.slice(columns: range) }
 
   public func apply(_ x: Tensor) -> Tensor {
     range.count == outputs ? x : x.added(toColumnsFrom: range.lowerBound, of: .zeros([x.rows, outputs], x.scalar))

@@ -3,6 +3,7 @@ import AltLoRA
 import BlockLoRA
 import Blocks
 import DoRA
+import FourierFT
 import GaLore
 import Hydra
 import LoRA
@@ -16,12 +17,16 @@ import PEFTKernel
 import PiSSA
 import QWHA
 import QueryableLoRA
+import RandLoRA
 import Registry
 import SALT
+import SHiRA
 import SNELL
 import ScaledAdamW
 import UniLoRA
+import VeRA
 import WaRA
+import WaveFT
 
 /// Every method of this package: its code and its entries in `methods/`.
 public enum Catalog {
@@ -44,6 +49,7 @@ public enum Catalog {
     (AltLoRAMethod.plugin, [:]),
     (BlockLoRAMethod.plugin, ["block-lora": Text.block_lora_yaml]),
     (DoRAMethod.plugin, ["dora": Text.dora_yaml]),
+    (FourierFTMethod.plugin, ["fourierft": Text.fourierft_yaml]),
     (GaLoreMethod.plugin, [:]),
     (HydraMethod.plugin, ["hydra": Text.hydra_yaml]),
     (
@@ -59,11 +65,15 @@ public enum Catalog {
     (PiSSAMethod.plugin, ["pissa": Text.pissa_yaml]),
     (QWHAMethod.plugin, ["qwha": Text.qwha_yaml]),
     (QueryableLoRAMethod.plugin, ["queryable-lora": Text.queryable_lora_yaml]),
+    (RandLoRAMethod.plugin, ["randlora": Text.randlora_yaml]),
     (SALTMethod.plugin, ["salt": Text.salt_yaml]),
+    (SHiRAMethod.plugin, ["shira": Text.shira_yaml]),
     (SNELLMethod.plugin, ["snell": Text.snell_yaml]),
     (ScaledAdamWMethod.plugin, [:]),
     (UniLoRAMethod.plugin, ["uni-lora": Text.uni_lora_yaml]),
+    (VeRAMethod.plugin, ["vera": Text.vera_yaml]),
     (WaRAMethod.plugin, ["wara": Text.wara_yaml]),
+    (WaveFTMethod.plugin, ["waveft": Text.waveft_yaml]),
   ]
 
   /// What the methods register.

@@ -104,7 +104,9 @@ public struct Grid: Sendable {
 
   /// Options that fit maps of sixteen by sixteen and a handful of texts.
   private static func smallness(of options: [OptionSpec]) -> [String: OptionValue] {
-    let small: [String: OptionValue] = ["rank": .int(2), "batches": .int(2), "batch_size": .int(2), "samples": .int(4)]
+    let small: [String: OptionValue] = [
+      "rank": .int(2), "n_frequency": .int(20), "batches": .int(2), "batch_size": .int(2), "samples": .int(4),
+    ]
     return small.filter { name, _ in options.contains { $0.name == name } }
   }
 

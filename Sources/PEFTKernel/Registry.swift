@@ -25,23 +25,25 @@ public struct AxisDefinition<Axis: Sendable>: Sendable {
   public func answers(to value: OptionValue) -> Bool { value == .string(name) || aliases.contains(value) }
 }
 
-/// What a target contributes: axes, optimizers, and readers of reference files.
+/// What a target contributes: axes, optimizers, readers of reference files, and what PEFT calls its methods.
 public struct Plugin: Sendable {
   public var name: String
   public var projections: [AxisDefinition<any Projection>]
   public var inits: [AxisDefinition<any InitStrategy>]
   public var optimizers: [AxisDefinition<any UpdateRule>]
   public var goldens: [GoldenReader]
+  public var dialects: [Dialect]
 
   public init(
     _ name: String, projections: [AxisDefinition<any Projection>] = [], inits: [AxisDefinition<any InitStrategy>] = [],
-    optimizers: [AxisDefinition<any UpdateRule>] = [], goldens: [GoldenReader] = []
+    optimizers: [AxisDefinition<any UpdateRule>] = [], goldens: [GoldenReader] = [], dialects: [Dialect] = []
   ) {
     self.name = name
     self.projections = projections
     self.inits = inits
     self.optimizers = optimizers
     self.goldens = goldens
+    self.dialects = dialects
   }
 }
 
@@ -51,6 +53,8 @@ public struct AxisRegistry: Sendable {
   public private(set) var inits: [String: AxisDefinition<any InitStrategy>] = [:]
   public private(set) var optimizers: [String: AxisDefinition<any UpdateRule>] = [:]
   public private(set) var goldens: [GoldenReader] = []
+  /// By `peft_type`.
+  public private(set) var dialects: [String: Dialect] = [:]
 
   /// Collects what the plugins offer, beside what the kernel itself offers: no projection, and starts by fill.
   public init(_ plugins: [Plugin]) throws(Refusal) {
@@ -59,6 +63,12 @@ public struct AxisRegistry: Sendable {
       for definition in plugin.inits { try Self.add(definition, to: &inits, "init strategy") }
       for definition in plugin.optimizers { try Self.add(definition, to: &optimizers, "optimizer") }
       goldens += plugin.goldens
+      for dialect in plugin.dialects {
+        guard dialects[dialect.type].map({ $0 == dialect }) ?? true else {
+          throw Refusal("two plugins say what PEFT's \(dialect.type) is, and do not agree")
+        }
+        dialects[dialect.type] = dialect
+      }
     }
   }
 

@@ -111,9 +111,9 @@ struct ReaderTests {
         "task_type: is \"POETRY\"; known: CAUSAL_LM, FEATURE_EXTRACTION, QUESTION_ANS, SEQ_2_SEQ_LM, SEQ_CLS, TOKEN_CLS"
       ),
       (
-        "peft_type", "VERA",
-        "peft_type: 'VERA' cannot be read (without a swift_peft record these can: LORA, UNILORA); convert the adapter to LORA, "
-          + "or merge it in PEFT"
+        "peft_type", "VBLORA",
+        "peft_type: 'VBLORA' cannot be read (without a swift_peft record these can: FOURIERFT, LORA, RANDLORA, SHIRA, UNILORA, VERA, "
+          + "WAVEFT); convert the adapter to LORA, or merge it in PEFT"
       ),
       ("layers_pattern", "layers", "layers_pattern: means nothing without layers_to_transform; remove it"),
       ("target_modules", 3, "target_modules: is neither text nor a list"),

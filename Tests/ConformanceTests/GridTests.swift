@@ -30,7 +30,7 @@ import Testing
   /// What the grid is for: these must train whatever else is refused.
   @Test func targetsGoWithEveryProjectionThatApproximates() throws {
     let grid = try Self.grid.get()
-    for projection in ["low-rank", "core", "wavelet", "walsh-hadamard", "spectrum, relu: false", "masked"] {
+    for projection in ["low-rank", "core", "wavelet", "walsh-hadamard", "spectrum, relu: false", "masked", "sparse-high-rank"] {
       for start in ["fill", "gradient", "first-step", "principal-weights"] {
         let cell = grid.starts.first { $0.row == projection && $0.column == start }
         #expect(cell?.outcome == .trains, "\(projection) × \(start)")

@@ -11,7 +11,7 @@ import Testing
     let folder = fixtures()
     let verification = Verification(registry: try Catalog.registry())
     let files = try Folder.names(in: folder).filter { $0.hasSuffix(".safetensors") }
-    #expect(files.count == 78)
+    #expect(files.count == 83)
     for file in files {
       let report = verification.report(on: Folder.join(folder, file))
       #expect(report.faults == [], "\(file)")

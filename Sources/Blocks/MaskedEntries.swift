@@ -1,9 +1,8 @@
-import Blocks
 import Engine
 import PEFTKernel
 
 /// ΔW = s·F with F [out, in] zero but for k trained values at stored places: what sparse tuning of a weight has in common
-/// [SHiRA, arXiv:2406.13175].
+/// [arXiv:2406.13175].
 ///
 ///     F[i_l, j_l] = θ_l,   y_i = (x·Wᵀ)_i + s·Σ_{l: i_l = i} θ_l·x_{j_l}
 ///
@@ -25,13 +24,14 @@ public struct MaskedEntries: Projection {
     self.scaling = scaling
   }
 
-  static let values = "shira_weight"
-  static let indices = "shira_indices"
+  /// Names of θ [k] and its places [2, k].
+  public static let values = "shira_weight"
+  public static let indices = "shira_indices"
 
   public func scale(at site: Site) -> Double { scaling }
 
   /// k.
-  func count(at site: Site) -> Int {
+  public func count(at site: Site) -> Int {
     switch size {
     case .rank(let rank): rank * (site.inputs + site.outputs)
     case .density(let density): Int((density * Double(site.inputs * site.outputs)).rounded())
@@ -78,6 +78,27 @@ public struct MaskedEntries: Projection {
   }
 }
 
+/// A projection whose trained numbers are entries of the weight, so that a start may choose their places.
+public protocol ChoosingEntries: Projection {
+  var entries: MaskedEntries { get }
+}
+
+extension ChoosingEntries {
+  /// Refuses a layout whose places follow from options: a start that chooses them would not be heard.
+  public func checkPlacesAreFree(_ layout: [TensorSpec], for start: String) throws(Refusal) {
+    for spec in layout where spec.role == .index {
+      if case .places = spec.fill { continue }
+      throw Refusal(
+        "start \(start) chooses places that options choose already, at \(spec.key)",
+        remedy: "leave out the options that say or draw places, or start by fill")
+    }
+  }
+}
+
+extension MaskedEntries: ChoosingEntries {
+  public var entries: MaskedEntries { self }
+}
+
 extension MaskedEntries: Approximating {
   /// Frobenius: the k largest entries, which is best. Gram, with C: places by M_ij²·C_jj, what an entry alone does to the output, and
   /// the values that are best there, C[J, J]·f = (M·C)[i, J] for the places J of row i.
@@ -117,5 +138,24 @@ extension MaskedEntries: Approximating {
     let reached = tensors[Self.values, site.id].converted(to: .float64).scattered(
       at: try places(tensors, at: site), scale: scaling)
     return Approximation(tensors, error: target.metric.length(of: matrix - reached), isBest: isBest)
+  }
+}
+
+extension MaskedEntries {
+  /// The options that make one, with the names others use.
+  public static let options: [OptionSpec] = [
+    OptionSpec(
+      "rank", .integer(1...1 << 20), default: .int(32), "rank of the LoRA with as many numbers, r·(in + out)",
+      aliases: [.init("r")]),
+    OptionSpec(
+      "density", .number(0...1, aboveLower: true), default: .null, "share of a weight's entries; null to follow from the rank"),
+    OptionSpec(
+      "scaling", .number(0...Double.greatestFiniteMagnitude, aboveLower: true), default: .double(1), "factor s of the change"),
+  ]
+
+  public init(_ options: Options) {
+    self.init(
+      size: options.optionalDouble("density").map(Size.density) ?? .rank(options.int("rank")),
+      scaling: options.double("scaling"))
   }
 }

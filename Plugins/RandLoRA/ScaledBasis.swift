@@ -1,0 +1,63 @@
+import Engine
+import PEFTKernel
+
+/// U as a factor: made of A, λ and γ in blocks of rows.
+struct ScaledBasis: LinearMap {
+  enum Side { case rows, columns }
+
+  /// A [r, m].
+  let directions: Tensor
+  /// λ [r, N] and γ [N, m].
+  let lambda: Tensor
+  let gamma: Tensor
+  /// The order of the rows: by k and then b, or by b and then k.
+  let pairing: RandomBases.Pairing
+  let side: Side
+
+  /// About so many rows make a product worth while.
+  private static let height = 64
+
+  var outputs: Int { side == .rows ? lambda.count : gamma.columns }
+  var inputs: Int { side == .rows ? gamma.columns : lambda.count }
+
+  private var matrix: MadeRows {
+    let (rank, count, directions, pairing) = (lambda.rows, lambda.columns, directions.detached, pairing)
+    let (outer, inner) = pairing == .flat ? (rank, count) : (count, rank)
+    return MadeRows(columns: gamma.columns, blocks: Self.blocks(outer, inner)) { block, parts in
+      let (lambda, gamma) = (parts[0], parts[1])
+      func row(_ i: Int, of matrix: Tensor) -> Tensor { matrix.slice(rows: i..<i + 1).reshaped([matrix.columns]) }
+      let rows = (block.lowerBound / inner...(block.upperBound - 1) / inner).map { i in
+        let some = max(block.lowerBound, i * inner) - i * inner..<min(block.upperBound, (i + 1) * inner) - i * inner
+        func part(of matrix: Tensor) -> Tensor { some.count == inner ? matrix : matrix.slice(rows: some) }
+        switch pairing {
+        case .flat:
+          return part(of: gamma).multipliedByRow(row(i, of: directions)).multipliedByColumn(part(of: row(i, of: lambda)))
+        case .basis:
+          let scales = lambda.slice(columns: i..<i + 1).reshaped([rank])
+          return part(of: directions).multipliedByRow(row(i, of: gamma)).multipliedByColumn(part(of: scales))
+        }
+      }
+      return rows.count == 1 ? rows[0] : .joinedRows(rows)
+    }
+  }
+
+  /// Of `outer` groups of `inner` rows all rows of some, or some rows of one.
+  private static func blocks(_ outer: Int, _ inner: Int) -> [Range<Int>] {
+    guard inner > height else {
+      let step = height / inner
+      return stride(from: 0, to: outer, by: step).map { $0 * inner..<min(outer, $0 + step) * inner }
+    }
+    return (0..<outer).flatMap { i in
+      stride(from: 0, to: inner, by: height).map { i * inner + $0..<i * inner + min(inner, $0 + height) }
+    }
+  }
+
+  func apply(_ x: Tensor) -> Tensor {
+    side == .rows ? x.linear(matrix, of: [lambda, gamma]) : x.multiplied(by: matrix, of: [lambda, gamma])
+  }
+
+  func dense() -> Tensor {
+    let rows = matrix.dense(of: [lambda, gamma])
+    return side == .rows ? rows : rows.transposed
+  }
+}
