@@ -61,16 +61,12 @@ struct PEFTDialect: Sendable {
   /// Fields of every config that are read by themselves.
   static let common: Set = [
     "peft_type", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "bias",
-    "trainable_token_indices", "ensure_weight_tying",
-    "task_type", AdapterRecord.key,
+    "trainable_token_indices", "ensure_weight_tying", "task_type", AdapterRecord.key,
   ]
 
   private static let informative: Set = [
     "base_model_name_or_path", "revision", "auto_mapping", "peft_version", "inference_mode", "fan_in_fan_out",
   ]
-
-  /// Tensors of the base are no matter of a type: see ``PEFTBaseTensors``.
-  private static let shared: [Demand] = []
 
   static let lora = PEFTDialect(
     key: "LORA", peftType: "LORA",
@@ -79,7 +75,7 @@ struct PEFTDialect: Sendable {
       "alpha_pattern": .object([]),
     ],
     implied: [:],
-    demands: shared + [
+    demands: [
       Demand("use_dora"),
       Demand("target_parameters"), Demand("layer_replication"), Demand("velora_config"), Demand("kasa_config"),
       Demand("monteclora_config"), Demand("arrow_config"), Demand("use_bdlora"), Demand("use_qalora"),
@@ -107,7 +103,7 @@ extension PEFTDialect {
   /// What a plugin says, and what all methods of PEFT have in common.
   init(_ said: Dialect) {
     self.init(
-      key: said.type, peftType: said.type, options: said.options.mapValues(\.json), implied: said.implied, demands: Self.shared,
+      key: said.type, peftType: said.type, options: said.options.mapValues(\.json), implied: said.implied, demands: [],
       startField: nil, ignored: Self.informative.union(said.ignored), said: said)
   }
 }

@@ -29,7 +29,7 @@ struct TargetRulesTests {
       let expected = row["sites"]?.array?.compactMap(\.string)
       do {
         let subset = try PEFTBaseTensors.subset(folder, model, roles: [], &notes)
-        let sites = try PEFTTargets.sites(folder, model, subset, &notes)
+        let sites = try PEFTTargets.sites(folder, model, subset, nil, &notes)
         #expect(sites.map(\.id.path).sorted() == expected, "\(row.text())")
       } catch {
         #expect(expected == nil, "\(row.text()): \(error)")
