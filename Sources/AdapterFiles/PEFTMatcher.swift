@@ -87,7 +87,7 @@ struct PEFTMatcher {
   private func some(_ sites: [Site], of meant: [Site]) throws(Refusal) -> [Site] {
     guard sites.isEmpty else { return sites }
     throw meant.isEmpty
-      ? Refusal("target_modules: \(text) matches no site of the model", remedy: "check that the adapter belongs to this model")
+      ? Refusal("target_modules: \(text) matches no site of the model")
       : Refusal("no site is left of those chosen once exclude_modules, modules_to_save and layers_to_transform are applied")
   }
 

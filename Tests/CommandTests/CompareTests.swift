@@ -89,7 +89,7 @@ import Testing
       scratch["other.yaml"],
       saying:
         "other.yaml:2:1: `steps` cannot differ between the methods of a comparison; known: method, optimizer, target_modules, "
-        + "exclude_modules, layers_to_transform")
+        + "exclude_modules, layers_to_transform, modules_to_save, bias")
     try scratch.put("run.yaml", runText())
     try await refused(
       "lora",

@@ -9,7 +9,7 @@ struct ExportCommand: Subcommand {
     commandName: "export", abstract: "Write an adapter of any method that changes weights as a plain LoRA for other programs.",
     discussion: """
       Exact where the change has low rank, and then no wider than it needs; with --rank, the best approximation of that rank, its error \
-      printed. Changes of full rank need --rank. Formats: peft, a directory for Hugging Face PEFT; mlx, one for mlx-lm (DoRA as it is); \
+      printed. Changes of full rank need --rank. Formats: peft, a directory for Hugging Face PEFT; mlx, one for mlx-lm; \
       gguf, a file for llama.cpp. What a format has no place for is refused.
       """)
 
