@@ -42,7 +42,9 @@ struct AdapterTensors {
     }
 
     var offset = Tensors()
-    for (name, spec, isOffset) in wanted {
+    // What is in the file first: whoever writes sizes into a config must have tensors to match before any are made of them.
+    let inOrder = wanted.filter { self.names[$0.name] != nil } + wanted.filter { self.names[$0.name] == nil }
+    for (name, spec, isOffset) in inOrder {
       let tensor: Tensor
       if let stored = self.names[name] {
         tensor = try Self.tensor(stored, spec.shape, weights, isIndex: spec.role == .index)

@@ -136,6 +136,8 @@ struct MethodFilesTests {
     "what cannot be read is refused by name",
     arguments: [
       ("llama-vera", ["r": 5], "has shape [6, 27] (config and base call for [5, 27])"),
+      // A size that would take long to draw.
+      ("llama-vera-seed", ["r": 65536], "has shape [5] (config and base call for [65536])"),
       ("llama-vera", ["bias": "some"], "bias: is \"some\""),
       ("llama-waveft", ["wavelet_family": "coif5"], "coif5"),
       ("llama-waveft", ["n_frequency": 59], "neither n_frequency nor n_frequency_pattern says 60"),
