@@ -124,7 +124,7 @@ let package = Package(
       tests("YAMLTests", ["YAML"]),
       tests("FilesTests", ["Files"]),
       tests("TokenizationTests", ["Tokenization", "JSON"], resources: [.copy("Fixtures")]),
-      tests("ModelsTests", ["Models", "PEFTKernel", "Engine", "Files"], resources: [.copy("Fixtures")]),
+      tests("ModelsTests", ["Models", "PEFTKernel", "Engine", "Files", "JSON"], resources: [.copy("Fixtures")]),
       tests("RegistryTests", ["Registry", "Catalog", "Files", "PEFTKernel", "Engine", "JSON"]),
       tests(
         "AdapterFilesTests",
