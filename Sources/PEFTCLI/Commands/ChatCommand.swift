@@ -1,3 +1,4 @@
+import AdapterFiles
 import ArgumentParser
 import ChatTemplates
 import Files
@@ -114,7 +115,7 @@ final class Dialogue {
     case "/exit", "/quit": return false
     case "/help": console.note(Self.help)
     case "/adapters":
-      for name in session.bank.names + ["base"] { console.note((name == session.bank.inUse ?? "base" ? "* " : "  ") + name) }
+      for name in session.bank.names + [AdapterBank.base] { console.note((name == session.bank.inUse ?? AdapterBank.base ? "* " : "  ") + name) }
     case "/use":
       do throws(Refusal) { try session.use(argument) } catch { console.note("\(error)") }
     case "/system":
