@@ -115,7 +115,8 @@ final class Dialogue {
     case "/exit", "/quit": return false
     case "/help": console.note(Self.help)
     case "/adapters":
-      for name in session.bank.names + [AdapterBank.base] { console.note((name == session.bank.inUse ?? AdapterBank.base ? "* " : "  ") + name) }
+      let used = session.bank.inUse ?? AdapterBank.base
+      for name in session.bank.names + [AdapterBank.base] { console.note((name == used ? "* " : "  ") + name) }
     case "/use":
       do throws(Refusal) { try session.use(argument) } catch { console.note("\(error)") }
     case "/system":
