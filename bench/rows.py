@@ -11,6 +11,8 @@ STEPS = {
                                 seq=512, goal=2.2, share=0.65, memory=0.4),
     "llama-30m-dora": dict(text="DoRA r8 on q, v; 8 x 256", model="llama-30m", method="dora", goal=2.2, memory=0.4),
     "llama-30m-uni-lora": dict(text="Uni-LoRA r8 on q, v; 8 x 256", model="llama-30m", method="unilora", goal=2.2, memory=0.4),
+    "llama-30m-randlora": dict(text="RandLoRA r8 on q, v; 8 x 256", model="llama-30m", method="randlora", goal=2.2, memory=0.4),
+    "llama-30m-vera": dict(text="VeRA r8 on q, v; 8 x 256", model="llama-30m", method="vera", goal=2.2, memory=0.4),
     "llama-30m-full": dict(text="full fine-tuning; 8 x 256", model="llama-30m", method="full", goal=2.0, memory=0.6),
     "qwen-shape": dict(text="LoRA r8 on all linears, bfloat16 file; 1 x 512", model="qwen-shape", targets=ALL_LINEAR, batch=1, seq=512,
                        steps=3, warm_up=1, peak=4 << 30, plan=0.05),
@@ -33,6 +35,6 @@ STARTS = dict(text="data-driven starts", gradient_model="llama-30m", svd_model="
 STARTUP = dict(text="start-up", model="llama-160m", methods_ms=50, load_s=0.3)
 
 ROWS = [
-    "llama-30m-lora", "gpt2-124m-lora", "llama-160m-lora-all", "llama-30m-dora", "llama-30m-uni-lora", "llama-30m-full",
-    "generate-llama-160m", "methods", "starts", "start-up", "qwen-shape",
+    "llama-30m-lora", "gpt2-124m-lora", "llama-160m-lora-all", "llama-30m-dora", "llama-30m-uni-lora", "llama-30m-randlora",
+    "llama-30m-vera", "llama-30m-full", "generate-llama-160m", "methods", "starts", "start-up", "qwen-shape",
 ]

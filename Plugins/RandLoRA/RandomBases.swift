@@ -10,8 +10,8 @@ import PEFTKernel
 /// leading parts. Row k·N + b of U meets column k·N + b of V, whose own number is another: so PEFT flattens it, and so its files mean
 /// it. With pairing by basis rows of U come in the order of V's columns, b·r + k, and the product is the paper's sum.
 ///
-/// Per token and site r·N·(m + M) multiplications, a little more than the map itself: no small rank saves any. U is as large as the
-/// weight and is never held: its rows are made in blocks where a product needs them, in forward and in backward.
+/// Per token and site r·N·(m + M) multiplications, a little more than the map itself: no small rank saves any. U and V·U are as large as
+/// the weight and are never held: they are made where a product needs them, in forward and in backward.
 public struct RandomBases: Projection {
   public enum Pairing: String, Sendable, CaseIterable {
     case flat
@@ -121,14 +121,11 @@ public struct RandomBases: Projection {
 
   public func change(at site: Site, _ t: Tensors, on base: any BaseMap) throws(Refusal) -> WeightChange {
     let (lambda, gamma) = (t[Self.lambda, site.id], t[Self.gamma, site.id])
-    let isTall = site.inputs <= site.outputs
-    let rows = ScaledBasis(
-      directions: t[Self.part(Self.down, gamma.columns)], lambda: lambda, gamma: gamma,
-      pairing: pairing, side: isTall ? .rows : .columns)
-    let columns = FixedMatrix(
-      t[Self.part(Self.up, gamma.rows)].slice(rows: 0..<max(site.outputs, site.inputs)), isTall ? .rows : .columns,
-      scale: scale(at: site), share: isTall ? nil : Self.up)
-    return WeightChange(chains: [isTall ? [columns, rows] : [rows, columns]])
+    let product = RandomProduct(
+      columns: t[Self.part(Self.up, gamma.rows)].slice(rows: 0..<max(site.outputs, site.inputs)),
+      rows: ScaledBasis(directions: t[Self.part(Self.down, gamma.columns)], lambda: lambda, gamma: gamma, pairing: pairing),
+      scale: scale(at: site), side: site.inputs <= site.outputs ? .rows : .columns)
+    return WeightChange(chains: [[product]])
   }
 
   /// A[:, 0, :m] as a matrix [r, m].

@@ -1,10 +1,51 @@
 import Engine
 import PEFTKernel
 
-/// U as a factor: made of A, λ and γ in blocks of rows.
-struct ScaledBasis: LinearMap {
+/// s·V·U, or its transpose.
+///
+/// By its factors a token costs r·N·(m + M) multiplications, by the product formed m·M: for so many tokens as a training step has the
+/// product is formed first, in forward and again in backward, and let go each time.
+struct RandomProduct: LinearMap {
   enum Side { case rows, columns }
 
+  /// V [M, r·N].
+  let columns: Tensor
+  let rows: ScaledBasis
+  let scale: Double
+  /// Whether the map is the product or its transpose.
+  let side: Side
+
+  private var larger: Int { columns.rows }
+  private var smaller: Int { rows.gamma.columns }
+  private var parts: [Tensor] { [rows.lambda, rows.gamma] }
+
+  var outputs: Int { side == .rows ? larger : smaller }
+  var inputs: Int { side == .rows ? smaller : larger }
+
+  func apply(_ x: Tensor) -> Tensor {
+    switch side {
+    case .rows where x.rows > smaller: return x.linear(formed, of: parts)
+    case .columns where x.rows > smaller: return x.multiplied(by: formed, of: parts)
+    case .rows: return x.linear(rows.matrix, of: parts).multiplied(byTransposeOf: columns, scale: scale)
+    case .columns: return x.multiplied(by: columns).multiplied(by: rows.matrix, of: parts) * scale
+    }
+  }
+
+  func dense() -> Tensor {
+    let product = formed.dense(of: parts)
+    return side == .rows ? product : product.transposed
+  }
+
+  private var formed: MadeRows {
+    let (columns, factor, scale) = (columns.detached, rows.matrix, scale)
+    return MadeRows(columns: smaller, blocks: [0..<larger]) { _, parts in
+      columns.multiplied(by: factor.dense(of: parts)) * scale
+    }
+  }
+}
+
+/// U: made of A, λ and γ in blocks of rows.
+struct ScaledBasis: Sendable {
   /// A [r, m].
   let directions: Tensor
   /// λ [r, N] and γ [N, m].
@@ -12,15 +53,11 @@ struct ScaledBasis: LinearMap {
   let gamma: Tensor
   /// The order of the rows: by k and then b, or by b and then k.
   let pairing: RandomBases.Pairing
-  let side: Side
 
   /// About so many rows make a product worth while.
   private static let height = 64
 
-  var outputs: Int { side == .rows ? lambda.count : gamma.columns }
-  var inputs: Int { side == .rows ? gamma.columns : lambda.count }
-
-  private var matrix: MadeRows {
+  var matrix: MadeRows {
     let (rank, count, directions, pairing) = (lambda.rows, lambda.columns, directions.detached, pairing)
     let (outer, inner) = pairing == .flat ? (rank, count) : (count, rank)
     return MadeRows(columns: gamma.columns, blocks: Self.blocks(outer, inner)) { block, parts in
@@ -50,14 +87,5 @@ struct ScaledBasis: LinearMap {
     return (0..<outer).flatMap { i in
       stride(from: 0, to: inner, by: height).map { i * inner + $0..<i * inner + min(inner, $0 + height) }
     }
-  }
-
-  func apply(_ x: Tensor) -> Tensor {
-    side == .rows ? x.linear(matrix, of: [lambda, gamma]) : x.multiplied(by: matrix, of: [lambda, gamma])
-  }
-
-  func dense() -> Tensor {
-    let rows = matrix.dense(of: [lambda, gamma])
-    return side == .rows ? rows : rows.transposed
   }
 }
