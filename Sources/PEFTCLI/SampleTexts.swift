@@ -14,9 +14,9 @@ struct SampleTexts {
 
   /// Nil where the run file asks for none.
   init?(_ session: RunSession) throws {
-    guard let settings = session.file.samples else { return nil }
-    model = session.model
-    let tokenizer = try session.tokenizer ?? RunSession.tokenizer(of: session.model)
+    guard let settings = session.file.samples, let language = session.language else { return nil }
+    model = language
+    let tokenizer = try session.tokenizer ?? RunSession.tokenizer(of: language)
     self.tokenizer = tokenizer
     maximumTokens = settings.maxNewTokens
     sampling = Sampling(temperature: settings.temperature, topP: settings.topP, seed: session.file.seed)
