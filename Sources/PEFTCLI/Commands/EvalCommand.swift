@@ -59,7 +59,7 @@ struct EvalCommand: Subcommand {
     _ model: any LanguageModel, _ adapter: Adapter?, _ examples: [Example], _ call: Invocation
   ) -> Evaluation {
     let console = call.console
-    let result = Evaluation.of(model, adapter: adapter, examples, tokensPerBatch: batchTokens) { done in
+    let result = Evaluation.of(NextTokens(model), adapter: adapter, examples, tokensPerBatch: batchTokens) { done in
       guard console.isTerminal else { return }
       let bar = ProgressBar(label: "examples", step: done, steps: examples.count)
       console.draw(bar.text(width: console.width, isUnicode: ProgressBar.isUnicode))

@@ -12,11 +12,17 @@ protocol DataReader: Sendable {
   func inspect(_ path: String) throws -> (rows: [DataRow], bad: [BadRow])
   /// What makes examples of such rows.
   func encoder(for rows: [DataRow], lossOn: RunFile.DataSettings.LossOn) throws -> any RowEncoder
+  /// A row as an example that is only read, whatever is known of it beside.
+  func input(_ content: DataRow.Content) throws(RowProblem) -> Example
   /// How a prompt begins that is like a row.
   func opening(like row: DataRow) throws -> PromptOpening
 }
 
 extension DataReader {
+  func input(_ content: DataRow.Content) throws(RowProblem) -> Example {
+    throw RowProblem(reason: "a language model goes on from a text: `generate` does that")
+  }
+
   func opening(like row: DataRow) throws -> PromptOpening { .plain }
 
   /// The rows of a file; bad ones are an error.
@@ -46,6 +52,8 @@ struct ClassTexts: DataReader, RowEncoder {
   func inspect(_ path: String) throws -> (rows: [DataRow], bad: [BadRow]) { try DataFile.inspect(path, format: format) }
   func encoder(for rows: [DataRow], lossOn: RunFile.DataSettings.LossOn) -> any RowEncoder { self }
 
+  func input(_ content: DataRow.Content) throws(RowProblem) -> Example { try texts.input(content) }
+
   func example(_ content: DataRow.Content) throws(RowProblem) -> (example: Example, length: Int) {
     guard case .labelled(let text, let label) = content else {
       throw RowProblem(reason: "the row has no label: give {\"text\": \"…\", \"label\": \"…\"}")
@@ -70,6 +78,8 @@ struct TextPairs: DataReader, RowEncoder {
   var limit: Int { texts.limit }
   func inspect(_ path: String) throws -> (rows: [DataRow], bad: [BadRow]) { try DataFile.inspect(path, format: format) }
   func encoder(for rows: [DataRow], lossOn: RunFile.DataSettings.LossOn) -> any RowEncoder { self }
+
+  func input(_ content: DataRow.Content) throws(RowProblem) -> Example { try texts.input(content) }
 
   func example(_ content: DataRow.Content) throws(RowProblem) -> (example: Example, length: Int) {
     guard case .prompt(let first, let second) = content, !first.isEmpty else {
@@ -101,19 +111,20 @@ struct ClassImages: DataReader, RowEncoder {
 
   func inspect(_ path: String) throws -> (rows: [DataRow], bad: [BadRow]) {
     let (images, labels) = try ImageData.read(path, for: shape, settings: preprocessing, labels: nil)
-    var (rows, bad): ([DataRow], [BadRow]) = ([], [])
-    for (index, image) in images.enumerated() {
-      guard let label = image.label else {
-        bad.append(BadRow(path: path, line: index + 1, reason: "\(image.place) has no label"))
-        continue
-      }
-      rows.append(DataRow(line: index + 1, .image(image.pixels, label: labels[label])))
+    let rows = images.enumerated().map { index, image in
+      DataRow(line: index + 1, .image(image.pixels, label: image.label.map { labels[$0] }))
     }
-    return (rows, bad)
+    return (rows, [])
+  }
+
+  func input(_ content: DataRow.Content) throws(RowProblem) -> Example {
+    guard case .image(let pixels, _) = content else { throw RowProblem(reason: "the row is no image") }
+    return Example(image: .init(pixels: pixels, rows: rowsPerImage), target: .none)
   }
 
   func example(_ content: DataRow.Content) throws(RowProblem) -> (example: Example, length: Int) {
     guard case .image(let pixels, let label) = content else { throw RowProblem(reason: "the row is no image") }
+    guard let label else { throw RowProblem(reason: "the image has no label") }
     guard let id = ids[label] else { throw .unknownLabel(label, ids) }
     return (Example(image: .init(pixels: pixels, rows: rowsPerImage), target: .label(id)), rowsPerImage)
   }
@@ -130,6 +141,16 @@ struct EncodedTexts: Sendable {
     tokenizer = try RunSession.tokenizer(of: model)
     self.limit = limit
     hasTypes = model.typeCount > 0
+  }
+
+  /// A text by itself, the first of two.
+  func input(_ content: DataRow.Content) throws(RowProblem) -> Example {
+    switch content {
+    case .text(let text), .labelled(let text, _), .prompt(let text, _):
+      let (ids, types, _) = try encode(text)
+      return Example(ids: ids, types: types, target: .none)
+    default: throw RowProblem(reason: "the row is no text by itself: give {\"text\": \"…\"}")
+    }
   }
 
   /// The ids with the tokens that the tokenizer puts around, cut so that these stay; and how many there would be without a limit.
@@ -163,15 +184,20 @@ extension RowProblem {
 extension [DataRow] {
   /// The names of the classes that the rows have: numbers by size, others by their bytes.
   var labels: [String] {
-    let names = Set(
-      compactMap { row -> String? in
-        switch row.content {
-        case .labelled(_, let label), .image(_, let label): label
-        default: nil
-        }
-      })
+    let names = Set(compactMap(\.label))
     let numbers = names.compactMap { Int($0) }
     return numbers.count == names.count
       ? names.sorted { (Int($0) ?? 0, $0) < (Int($1) ?? 0, $1) } : names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+}
+
+extension DataRow {
+  /// The name of its class, where it has one.
+  var label: String? {
+    switch content {
+    case .labelled(_, let label): label
+    case .image(_, let label): label
+    default: nil
+    }
   }
 }

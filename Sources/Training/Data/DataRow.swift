@@ -15,7 +15,7 @@ public struct DataRow: Sendable, Equatable {
     /// What classification learns from; a language model does not.
     case labelled(String, label: String)
     /// An image of a class, scaled and normalised as the model wants it: [channels, height, width].
-    case image([Float], label: String)
+    case image([Float], label: String?)
   }
 
   /// An Alpaca row.

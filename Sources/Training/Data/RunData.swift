@@ -50,13 +50,10 @@ struct RunData: Sendable {
   var limit: Int { reader.limit }
 
   /// The tokens an example of a run may have.
-  static func limit(_ file: RunFile, _ model: any TextModel) throws(ConfigurationErrors) -> Int {
+  static func limit(_ file: RunFile, _ model: any LanguageModel) throws(ConfigurationErrors) -> Int {
     let positions = model.maximumPositions
     if let asked = file.data.maxSeqLen, asked > positions {
-      throw file.fault(
-        Refusal(
-          "data.max_seq_len is \(asked), but \(file.baseModel) has \(positions) positions", remedy: "use at most \(positions)"),
-        at: "data.max_seq_len")
+      throw file.fault(.tooLong(asked, positions, file.baseModel), at: "data.max_seq_len")
     }
     return min(file.data.maxSeqLen ?? positions, positions)
   }
@@ -79,7 +76,7 @@ struct RunData: Sendable {
       }
     }
     if let shots = file.data.shots {
-      learned = try RunSession.told(of: file, at: "data.shots") { try learned.few(shots, seed: file.data.split?.seed ?? file.seed) }
+      learned = learned.few(shots, seed: file.data.split?.seed ?? file.seed)
     }
     training = try examples(learned, of: path, lossOn: file.data.lossOn)
   }
@@ -117,17 +114,10 @@ struct RunData: Sendable {
 }
 
 extension [DataRow] {
-  /// So many rows of every class, drawn by the seed. Says which class has fewer.
-  fileprivate func few(_ shots: Int, seed: UInt64) throws(Refusal) -> [DataRow] {
-    let names = labels
-    let ids = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
-    let classes = map { row -> Int in
-      switch row.content {
-      case .labelled(_, let label), .image(_, let label): ids[label] ?? 0
-      default: 0
-      }
-    }
-    return try FewShot.choose(labels: classes, count: shots, seed: seed).map { self[$0] }
+  /// So many rows of every class, drawn by the seed; all of one that has fewer.
+  fileprivate func few(_ shots: Int, seed: UInt64) -> [DataRow] {
+    let ids = Dictionary(uniqueKeysWithValues: labels.enumerated().map { ($1, $0) })
+    return FewShot.choose(labels: map { $0.label.flatMap { ids[$0] } }, count: shots, seed: seed).map { self[$0] }
   }
 }
 

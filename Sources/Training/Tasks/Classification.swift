@@ -33,14 +33,15 @@ public struct Classification: Objective {
 
   public var classNames: [String] { labels.names }
 
+  private func logits(_ batch: Batch, _ run: ModelRun) -> Tensor { classifier.logits(input.encode(batch, run), run) }
+
   public func loss(_ batch: Batch, scale: Double, _ run: ModelRun) -> Tensor {
-    classifier.logits(input.encode(batch, run), run).classificationLoss(.labels(batch.classes), scale: scale)
+    logits(batch, run).classificationLoss(.labels(batch.classes), scale: scale)
   }
 
-  public func judge(_ batch: Batch, _ run: ModelRun) -> Judgement {
-    let logits = classifier.logits(input.encode(batch, run), run)
-    return .classes(logits, of: batch)
-  }
+  public func judge(_ batch: Batch, _ run: ModelRun) -> Judgement { .classes(logits(batch, run), of: batch) }
+
+  public func answers(_ batch: Batch, _ run: ModelRun) -> Tensor? { logits(batch, run) }
 
   public func forward(_ batch: Batch, _ run: ModelRun) { _ = input.encode(batch, run) }
 }
@@ -48,17 +49,23 @@ public struct Classification: Objective {
 extension Judgement {
   /// Of logits [examples, classes].
   static func classes(_ logits: Tensor, of batch: Batch) -> Judgement {
-    let (values, width) = (logits.floats, logits.columns)
     var result = Judgement(loss: 0)
-    for (row, label) in batch.classes.enumerated() {
-      let logits = values[row * width..<(row + 1) * width].map(Double.init)
-      let highest = logits.max() ?? 0
-      let powers = logits.map { exp($0 - highest) }
-      let sum = powers.reduce(0, +)
-      result.loss += log(sum) + highest - logits[Int(label)]
-      result.answers.append(.classes(probabilities: powers.map { $0 / sum }, label: Int(label)))
+    for (row, label) in batch.classes.enumerated() where label >= 0 {
+      let logs = logits.logProbabilities(row)
+      result.loss -= logs[Int(label)]
+      result.answers.append(.classes(probabilities: logs.map { exp($0) }, label: Int(label)))
     }
     return result
+  }
+}
+
+extension Tensor {
+  /// log softmax of a row of logits.
+  func logProbabilities(_ row: Int) -> [Double] {
+    let logits = slice(rows: row..<row + 1).values
+    let highest = logits.max() ?? 0
+    let size = highest + log(logits.reduce(0) { $0 + exp($1 - highest) })
+    return logits.map { $0 - size }
   }
 }
 

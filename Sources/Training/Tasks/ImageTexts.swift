@@ -35,5 +35,7 @@ public struct ImageTexts: Objective {
 
   public func judge(_ batch: Batch, _ run: ModelRun) -> Judgement { .classes(logits(batch, run), of: batch) }
 
+  public func answers(_ batch: Batch, _ run: ModelRun) -> Tensor? { logits(batch, run) }
+
   public func forward(_ batch: Batch, _ run: ModelRun) { _ = logits(batch, run) }
 }

@@ -14,6 +14,9 @@ public protocol Objective: Sendable {
   func loss(_ batch: Batch, scale: Double, _ run: ModelRun) -> Tensor
   /// Σ of the same losses, and the answers that metrics are made of. Without gradients.
   func judge(_ batch: Batch, _ run: ModelRun) -> Judgement
+  /// One row an example, of whatever it is an example: the logits of the classes, or its vector of length 1. Nil for a language model,
+  /// which goes on where others answer.
+  func answers(_ batch: Batch, _ run: ModelRun) -> Tensor?
   /// Runs the model as far as its layers go, for those who look at what sites read.
   func forward(_ batch: Batch, _ run: ModelRun)
 }
@@ -40,6 +43,8 @@ public struct Judgement: Sendable {
 
 extension Objective {
   public var classNames: [String] { [] }
+
+  public func answers(_ batch: Batch, _ run: ModelRun) -> Tensor? { nil }
 
   public func judge(_ batch: Batch, _ run: ModelRun) -> Judgement { Judgement(loss: loss(batch, scale: 1, run).item) }
 }

@@ -60,6 +60,8 @@ public struct SentencePairs: Objective {
       })
   }
 
+  public func answers(_ batch: Batch, _ run: ModelRun) -> Tensor? { embeddings(batch, run) }
+
   public func forward(_ batch: Batch, _ run: ModelRun) { _ = encoder.encode(batch.ids, types: batch.types, run) }
 
   /// A batch has the first texts of all pairs, and then the second ones.

@@ -5,103 +5,194 @@ import PEFTKernel
 import Registry
 import Tokenization
 
-/// What a run's task makes of its file: a model with the head that the task needs, its objective, and what reads the data.
-struct TaskSetup: Sendable {
-  let objective: any Objective
+/// A task on a model: what an encoder is to be opened for.
+public struct TaskSettings: Sendable {
+  public var task: RunFile.Task
+  /// The model's directory.
+  public var model: String
+  public var fromScratch = false
+  /// Of a new head, and of weights that are drawn.
+  public var seed: UInt64 = 0
+  /// The classes by id, where they are named.
+  public var labels: [String]?
+  /// An adapter that knows its classes.
+  public var adapter: String?
+  /// A file whose rows say the classes where nothing else does.
+  public var data: String?
+  public var format = RunFile.DataSettings.Format.auto
+  /// Tokens a text may have; nil for the model's limit.
+  public var maximumLength: Int?
+  public var promptTemplate = RunFile.DataSettings.standardPrompt
+  public var embedding = RunFile.EmbeddingSettings()
+
+  public init(_ task: RunFile.Task, model: String) {
+    self.task = task
+    self.model = model
+  }
+
+  init(_ file: RunFile) {
+    self.init(file.task, model: file.baseModel)
+    (fromScratch, seed, labels, adapter) = (file.fromScratch, file.seed, file.labels, file.initAdapter)
+    (data, format, maximumLength) = (file.data.train, file.data.format, file.data.maxSeqLen)
+    (promptTemplate, embedding) = (file.data.promptTemplate, file.embedding)
+  }
+}
+
+/// A model with the head that its task needs, the objective, and what reads the data.
+public struct TaskSetup: Sendable {
+  public let objective: any Objective
   let reader: any DataReader
-  /// The training rows, where they were read to know the classes.
+  /// The rows that the classes were taken from, where all of them can be used.
   private(set) var rows: [DataRow]?
 
   /// `other` is a session on the same base and data: what does not follow from the seed is not read again.
   init(_ file: RunFile, sharing other: RunSession? = nil) throws {
     if let other, !file.fromScratch, other.model.freshParameters.isEmpty || other.file.seed == file.seed {
       (objective, reader) = (other.objective, other.data.reader)
-      return
-    }
-    switch file.task {
-    case .causalLM:
+    } else if file.task == .causalLM {
       let model =
         file.fromScratch ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
       objective = NextTokens(model)
       reader = try LanguageReader(file, model)
+    } else {
+      do { self = try TaskSetup(encoder: TaskSettings(file)) } catch let fault as TaskFault {
+        throw file.fault(fault.refusal, at: fault.key)
+      }
+    }
+  }
+
+  /// Opens an encoder for any task but that of language models.
+  public init(_ settings: TaskSettings) throws {
+    do { self = try TaskSetup(encoder: settings) } catch let fault as TaskFault { throw fault.refusal }
+  }
+
+  private init(encoder settings: TaskSettings) throws {
+    switch settings.task {
+    case .causalLM: throw TaskFault("task", Refusal("the task causal_lm is for language models", remedy: "name another task"))
     case .sequenceClassification:
-      let stored = try Self.encoder(file)
-      guard let texts = stored as? any TextEncoder & Classifier else { throw Self.unfit(stored, "an encoder of texts", file) }
-      let encoded = try EncodedTexts(texts, limit: RunData.limit(file, texts))
-      let found = try Self.rows(file, ClassTexts(encoded, labels: [], format: file.data.format))
-      let labels = try Self.labels(file, found.rows, of: texts)
-      objective = try Self.classification(file, stored, labels)
-      reader = ClassTexts(encoded, labels: labels, format: file.data.format)
+      let stored = try settings.open()
+      guard let model = stored as? any TextEncoder & Classifier else { throw settings.unfit(stored, "an encoder of texts") }
+      let texts = try EncodedTexts(model, limit: settings.limit(of: model))
+      let found = try settings.rows(ClassTexts(texts, labels: [], format: settings.format))
+      let labels = try settings.classes(of: found.rows, model)
+      objective = try settings.classification(stored, labels)
+      reader = ClassTexts(texts, labels: labels, format: settings.format)
       rows = found.isWhole ? found.rows : nil
     case .imageClassification:
-      let stored = try Self.encoder(file)
-      guard let images = stored as? any ImageEncoder & Classifier else { throw Self.unfit(stored, "an encoder of images", file) }
-      let found = try Self.rows(file, ClassImages(images, labels: []))
-      let labels = try Self.labels(file, found.rows, of: images)
-      objective = try Self.classification(file, stored, labels)
-      reader = try ClassImages(images, labels: labels)
+      let stored = try settings.open()
+      guard let model = stored as? any ImageEncoder & Classifier else { throw settings.unfit(stored, "an encoder of images") }
+      let found = try settings.rows(ClassImages(model, labels: []))
+      let labels = try settings.classes(of: found.rows, model)
+      objective = try settings.classification(stored, labels)
+      reader = try ClassImages(model, labels: labels)
       rows = found.isWhole ? found.rows : nil
     case .sentenceEmbedding:
-      let model = try Self.encoder(file, head: .none)
-      guard let texts = model as? any TextEncoder else { throw Self.unfit(model, "an encoder of texts", file) }
-      let pooling = try file.embedding.pooling.flatMap { SentencePairs.Pooling(rawValue: $0.rawValue) } ?? .stored(for: texts.directory)
-      objective = SentencePairs(texts, pooling: pooling, scale: file.embedding.scale)
-      reader = TextPairs(try EncodedTexts(texts, limit: RunData.limit(file, texts)), format: file.data.format)
+      let model = try settings.open(head: .none)
+      guard let texts = model as? any TextEncoder else { throw settings.unfit(model, "an encoder of texts") }
+      let asked = settings.embedding.pooling.flatMap { SentencePairs.Pooling(rawValue: $0.rawValue) }
+      objective = SentencePairs(
+        texts, pooling: try asked ?? .stored(for: texts.directory), scale: settings.embedding.scale)
+      reader = TextPairs(try EncodedTexts(texts, limit: settings.limit(of: texts)), format: settings.format)
     case .imageTextClassification:
-      let model = try Self.encoder(file)
-      guard let pair = model as? any ImageTextModel else { throw Self.unfit(model, "an encoder of images and texts", file) }
-      let found = try Self.rows(file, ClassImages(pair, labels: []))
-      let labels = file.labels ?? found.rows.labels
-      let texts = try ClassPrompts(labels, file.data.promptTemplate).encoded(for: pair)
-      objective = ImageTexts(pair, labels: ClassLabels(names: labels, problem: .singleLabel), texts: texts)
+      let model = try settings.open()
+      guard let pair = model as? any ImageTextModel else { throw settings.unfit(model, "an encoder of images and texts") }
+      let found = try settings.rows(ClassImages(pair, labels: []))
+      let labels = try settings.classes(of: found.rows, nil)
+      let prompts = try settings.prompts(labels)
+      let texts = try EncodedTexts(pair, limit: settings.limit(of: pair))
+      let ids = try prompts.map { prompt in
+        do throws(RowProblem) { return try texts.encode(prompt).ids } catch {
+          throw TaskFault("labels", Refusal("the text `\(prompt)`: \(error.reason)"))
+        }
+      }
+      objective = ImageTexts(pair, labels: ClassLabels(names: labels, problem: .singleLabel), texts: ids)
       reader = try ClassImages(pair, labels: labels)
       rows = found.isWhole ? found.rows : nil
     }
   }
 
-  /// The training rows; bad ones are for others to report.
-  private static func rows(_ file: RunFile, _ reader: some DataReader) throws -> (rows: [DataRow], isWhole: Bool) {
-    guard let path = file.data.train else { return ([], false) }
-    let (rows, bad) = try reader.inspect(path)
+  /// The examples of a data file, and words to the user.
+  public func examples(of path: String) throws -> (examples: [Example], notes: [String]) {
+    let rows = try reader.rows(of: path)
+    let result = try reader.encoder(for: rows, lossOn: .all).encodeAll(rows, of: path)
+    let cut = result.cut.isEmpty ? [] : ["\(path): \(result.cut.count) examples were cut to \(reader.limit) tokens"]
+    return (result.examples, cut)
+  }
+}
+
+/// What is wrong with a task on a model, and the key of a run file that is to blame.
+struct TaskFault: Error {
+  var key: String
+  var refusal: Refusal
+
+  init(_ key: String, _ refusal: Refusal) {
+    self.key = key
+    self.refusal = refusal
+  }
+}
+
+extension TaskSettings {
+  fileprivate func open(head: HeadChoice = .stored) throws -> any Model {
+    fromScratch ? try ModelLoader.openFresh(config: model, seed: seed, head: head) : try ModelLoader.open(model, head: head)
+  }
+
+  fileprivate func limit(of texts: any TextModel) throws -> Int {
+    let positions = texts.maximumPositions
+    if let maximumLength, maximumLength > positions {
+      throw TaskFault("data.max_seq_len", .tooLong(maximumLength, positions, model))
+    }
+    return min(maximumLength ?? positions, positions)
+  }
+
+  /// The rows that may name classes; bad ones are for others to report.
+  fileprivate func rows(_ reader: some DataReader) throws -> (rows: [DataRow], isWhole: Bool) {
+    guard let data else { return ([], false) }
+    let (rows, bad) = try reader.inspect(data)
     return (rows, bad.isEmpty && !rows.isEmpty)
   }
 
-  private static func encoder(_ file: RunFile, head: HeadChoice = .stored) throws -> any Model {
-    file.fromScratch
-      ? try ModelLoader.openFresh(config: file.baseModel, seed: file.seed, head: head)
-      : try ModelLoader.open(file.baseModel, head: head)
-  }
-
-  private static func unfit(_ model: any Model, _ wanted: String, _ file: RunFile) -> ConfigurationErrors {
-    file.fault(
+  fileprivate func unfit(_ opened: any Model, _ wanted: String) -> TaskFault {
+    TaskFault(
+      "task",
       Refusal(
-        "task is \(file.task.rawValue), which needs \(wanted), but \(file.baseModel) is a \(model.modelType) model",
-        remedy: "choose another base_model, or another task"),
-      at: "task")
+        "task is \(task.rawValue), which needs \(wanted), but \(model) is a \(opened.modelType) model",
+        remedy: "choose another model, or another task"))
   }
 
-  /// The classes by id: as the run names them, or the adapter that it goes on from; else those of the rows, in the order of the model's
-  /// own head where that has the same.
-  private static func labels(_ file: RunFile, _ rows: [DataRow], of model: any Classifier) throws -> [String] {
-    if let labels = file.labels { return labels }
-    if let path = file.initAdapter, let labels = try AdapterReader.labels(of: path) { return labels.names }
+  /// The classes by id: as they are named, or as the adapter has them; else those of the rows, in the order of the model's own head
+  /// where that has the same.
+  fileprivate func classes(of rows: [DataRow], _ classifier: (any Classifier)?) throws -> [String] {
+    if let labels { return labels }
+    if let adapter, let labels = try AdapterReader.labels(of: adapter) { return labels.names }
     let found = rows.labels
-    if let stored = model.labels?.names, Set(stored).isSuperset(of: found) { return stored }
+    if let stored = classifier?.labels?.names, Set(stored).isSuperset(of: found) { return stored }
     guard found.count > 1 else {
-      throw file.fault(
+      throw TaskFault(
+        "data.train",
         Refusal(
-          "the training rows have \(found.isEmpty ? "no label" : "one label, \(found[0])"), and there is nothing to tell apart",
-          remedy: "give rows of several labels, or name the classes under `labels`"),
-        at: "data.train")
+          "the rows have \(found.isEmpty ? "no label" : "one label, \(found[0])"), and there is nothing to tell apart",
+          remedy: "give rows of several labels, or name the classes under `labels`"))
     }
     return found
   }
 
+  fileprivate func prompts(_ labels: [String]) throws(TaskFault) -> [String] {
+    do throws(Refusal) { return try ClassPrompts(labels: labels, template: promptTemplate).texts } catch {
+      throw TaskFault("data.prompt_template", error)
+    }
+  }
+
   /// With the model's own head where it is for these classes, else with a new one.
-  private static func classification(_ file: RunFile, _ stored: any Model, _ labels: [String]) throws -> Classification {
+  fileprivate func classification(_ stored: any Model, _ labels: [String]) throws -> Classification {
     let wanted = ClassLabels(names: labels, problem: .singleLabel)
-    let model = (stored as? any Classifier)?.labels == wanted ? stored : try encoder(file, head: .classes(wanted, seed: file.seed))
-    return try RunSession.told(of: file, at: "task") { try Classification(model) }
+    let model = (stored as? any Classifier)?.labels == wanted ? stored : try open(head: .classes(wanted, seed: seed))
+    do throws(Refusal) { return try Classification(model) } catch { throw TaskFault("task", error) }
+  }
+}
+
+extension Refusal {
+  static func tooLong(_ asked: Int, _ positions: Int, _ model: String) -> Refusal {
+    Refusal("data.max_seq_len is \(asked), but \(model) has \(positions) positions", remedy: "use at most \(positions)")
   }
 }
 
