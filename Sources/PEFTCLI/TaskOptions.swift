@@ -28,7 +28,7 @@ struct TaskOptions: ParsableArguments {
     guard let task = try task ?? implied(model), task != .causalLM else { return nil }
     var settings = TaskSettings(task, model: model.model)
     settings.labels = labels.isEmpty ? nil : labels
-    settings.adapter = try model.adapter.map { NamedFolder($0).folder }.first { try AdapterReader.labels(of: $0) != nil }
+    settings.adapter = try model.adapter.map { NamedFolder($0).folder }.first { try AdapterReader.labels(of: $0, base: model.model) != nil }
     settings.data = data
     settings.maximumLength = maximumLength
     settings.promptTemplate = promptTemplate
@@ -41,7 +41,7 @@ struct TaskOptions: ParsableArguments {
     let model = try ModelLoader.open(options.model)
     if model is any LanguageModel { return nil }
     if model is any ImageTextModel { return .imageTextClassification }
-    let known = try options.adapter.contains { try AdapterReader.labels(of: NamedFolder($0).folder) != nil }
+    let known = try options.adapter.contains { try AdapterReader.labels(of: NamedFolder($0).folder, base: options.model) != nil }
     guard known || (model as? any Classifier)?.labels != nil || !labels.isEmpty else {
       throw Failure(
         .usage,

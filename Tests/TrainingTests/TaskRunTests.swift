@@ -126,7 +126,7 @@ import Testing
     let again = Evaluation.of(setup.objective, adapter: stored.adapter, examples)
     #expect(abs(again.loss - (try #require(outcome.after)).loss) < 1e-6)
     // Merged, the model has the head.
-    try Merging.run(stored, on: setup.objective.model, to: scratch.path + "/merged")
+    try Merging.merge(stored.adapter, into: setup.objective.model, from: adapter, to: scratch.path + "/merged")
     var merged = TaskSettings(.sequenceClassification, model: scratch.path + "/merged")
     merged.data = scratch.path + "/valid.jsonl"
     let whole = try TaskSetup(merged)

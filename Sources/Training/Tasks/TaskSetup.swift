@@ -163,7 +163,7 @@ extension TaskSettings {
   /// where that has the same.
   fileprivate func classes(of rows: [DataRow], _ classifier: (any Classifier)?) throws -> [String] {
     if let labels { return labels }
-    if let adapter, let labels = try AdapterReader.labels(of: adapter) { return labels.names }
+    if let adapter, let labels = try AdapterReader.labels(of: adapter, base: model) { return labels.names }
     let found = rows.labels
     if let stored = classifier?.labels?.names, Set(stored).isSuperset(of: found) { return stored }
     guard found.count > 1 else {
