@@ -122,11 +122,27 @@ public struct RunSession: Sendable {
     return tokenizer
   }
 
-  /// The id that ends a text, from `config.json`'s `eos_token_id` (the first, where there are several).
-  public static func endOfText(of model: any TextModel, _ tokenizer: Tokenizer) -> Int? {
+  /// The id that ends a text that is learned: of the `eos_token` in `tokenizer_config.json`, as the field's trainers take it, or else
+  /// `config.json`'s `eos_token_id` (the first, where there are several).
+  public static func endOfText(of model: any TextModel, _ tokenizer: Tokenizer) throws(FileError) -> Int? {
+    let path = Folder.join(model.directory.path, "tokenizer_config.json")
+    if Folder.isFile(path) {
+      let json = try TextFile.readJSON(path)
+      do throws(TokenizerError) {
+        if let token = try TokenizerSettings(config: json).endToken, let id = tokenizer.id(of: token) { return id }
+      } catch {
+        throw FileError(.badData, path, "cannot be used: \(error)")
+      }
+    }
     let value = model.directory.config["eos_token_id"]
     guard let id = value?.int ?? value?.array?.first?.int, id >= 0, id < tokenizer.vocabularySize else { return nil }
     return id
+  }
+
+  /// The ids at which a generated text ends: those that the model's files name, and the one that training puts behind texts.
+  public static func stopIDs(of model: any LanguageModel, _ tokenizer: Tokenizer) throws(FileError) -> Set<Int32> {
+    let learned = try endOfText(of: model, tokenizer).map { Int32($0) }
+    return model.endOfTextIDs.union([learned].compactMap { $0 })
   }
 
   /// The adapter at step 0: the given one, or one started as the method says. `seen` is told of the batches a start looks at.

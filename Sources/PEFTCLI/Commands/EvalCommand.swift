@@ -118,7 +118,7 @@ struct EvalCommand: Subcommand {
     }
     let tokenizer = try RunSession.tokenizer(of: model)
     let encoder = Encoder(
-      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), lossOn: lossOn, maximumLength: limit)
+      tokenizer: tokenizer, endOfText: try RunSession.endOfText(of: model, tokenizer), lossOn: lossOn, maximumLength: limit)
     let rows = try DataFile.read(data, format: format)
     let result = try encoder.withTemplate(of: model, for: rows).encodeAll(rows, of: data)
     let (cut, dropped) = (result.cut.count, result.dropped.count)

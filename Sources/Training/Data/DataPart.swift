@@ -47,7 +47,7 @@ extension DataPart {
       let tokenizer = try RunSession.tokenizer(of: model)
       let limit = min(maximumLength ?? model.maximumPositions, model.maximumPositions)
       return try Encoder(
-        tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), lossOn: lossOn, maximumLength: limit
+        tokenizer: tokenizer, endOfText: try RunSession.endOfText(of: model, tokenizer), lossOn: lossOn, maximumLength: limit
       ).withTemplate(of: model, for: rows)
     }
     return DataPart(nil, path, rows, bad, encoder)

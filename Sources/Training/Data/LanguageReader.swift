@@ -27,7 +27,7 @@ struct LanguageReader: DataReader {
   func encoder(for rows: [DataRow], lossOn: RunFile.DataSettings.LossOn) throws -> any RowEncoder {
     let tokenizer = try tokenizer ?? RunSession.tokenizer(of: model)
     return Encoder(
-      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), template: try template(for: rows),
+      tokenizer: tokenizer, endOfText: try RunSession.endOfText(of: model, tokenizer), template: try template(for: rows),
       lossOn: lossOn, maximumLength: limit)
   }
 
