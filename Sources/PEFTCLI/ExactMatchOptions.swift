@@ -8,7 +8,8 @@ import Training
 
 /// Whether a model is left to answer the data's questions, and how long.
 struct ExactMatchOptions: ParsableArguments {
-  @Flag(help: "Let the model answer every row, too, and count the answers that are the data's (of `#### …`, what stands behind it).")
+  @Flag(
+    help: "Let the model answer every row, too, and count the answers that are the data's (of `#### …`, what stands behind it).")
   var exactMatch = false
 
   @Option(help: "Tokens of an answer at most; default: 256.")

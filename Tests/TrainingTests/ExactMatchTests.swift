@@ -50,12 +50,15 @@ import Tokenization
     ])
     #expect(result.asked == 10 && result.matched == 2 && result.unanswered == 3 && result.tooLong == 1)
     #expect(result.share == 0.2 && ExactMatch().share == 0)
-    #expect(result.examples.count == 9 && result.examples.map(\.isMatch) == [true] + [false, false, false, false] + [
-      true, false, false, false,
-    ])
-    #expect(result.examples.map(\.given) == [
-      "60", "61", nil, "sixty", nil, "Amen.", "amen.", nil, "cafe\u{301}",
-    ])
+    #expect(
+      result.examples.count == 9
+        && result.examples.map(\.isMatch) == [true] + [false, false, false, false] + [
+          true, false, false, false,
+        ])
+    #expect(
+      result.examples.map(\.given) == [
+        "60", "61", nil, "sixty", nil, "Amen.", "amen.", nil, "cafe\u{301}",
+      ])
     #expect(result.examples[0].wanted == "60" && result.examples[6].wanted == "Amen.")
     let json = count([("#### 60", "So.\n#### 6 0")], kept: 1).json
     #expect(json.members?.map(\.key) == ["matched", "asked", "share", "unanswered", "too_long", "examples"])
@@ -74,7 +77,9 @@ import Tokenization
     let jinja = try template.map { try TextFile.read("\(ChatDataTests.templates)/\($0).jinja") }
     return Encoder(
       tokenizer: try tokenizer(), endOfText: 0,
-      template: try jinja.map { try ChatTemplate(jinja: $0, variables: [.init("bos_token", "<s>"), .init("eos_token", "</s>")]) },
+      template: try jinja.map {
+        try ChatTemplate(jinja: $0, variables: [.init("bos_token", "<s>"), .init("eos_token", "</s>")])
+      },
       maximumLength: 512)
   }
 
@@ -180,8 +185,9 @@ import Tokenization
   /// A turn ends where the template ends it, be it with words.
   @Test func turnsEndAsTheTemplateSays() throws {
     let model = try ModelLoader.load(ChatDataTests.scripture)
-    let template = try ChatTemplate(jinja: "{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}"
-      + "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
+    let template = try ChatTemplate(
+      jinja: "{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}"
+        + "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
     let encoder = Encoder(tokenizer: try tokenizer(), endOfText: 0, template: template, maximumLength: 512)
     let set = try QuestionSet(
       [DataRow(.conversation(Self.talk, from: 0)), DataRow(.prompt("Who?", completion: "He."))], of: "f", encoder, for: model)
