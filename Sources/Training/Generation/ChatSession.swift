@@ -148,7 +148,8 @@ extension [UInt8] {
 }
 
 extension String {
-  fileprivate var trimmingBlanks: String {
+  /// Without the white space around it.
+  var trimmingBlanks: String {
     let isBlank = { (character: Character) in character.isWhitespace }
     guard let start = firstIndex(where: { !isBlank($0) }), let end = lastIndex(where: { !isBlank($0) }) else { return "" }
     return String(self[start...end])
