@@ -24,12 +24,14 @@ struct TaskOptions: ParsableArguments {
   var pooling: RunFile.EmbeddingSettings.Pooling?
 
   /// Nil where the model is a language model, and no other task is asked for. `data` says the classes where nothing else does.
-  func setup(_ model: ModelOptions, data: String?, maximumLength: Int? = nil) throws -> TaskSetup? {
+  func setup(
+    _ model: ModelOptions, data: String?, format: RunFile.DataSettings.Format = .auto, maximumLength: Int? = nil
+  ) throws -> TaskSetup? {
     guard let task = try task ?? implied(model), task != .causalLM else { return nil }
     var settings = TaskSettings(task, model: model.model)
     settings.labels = labels.isEmpty ? nil : labels
     settings.adapter = try model.adapter.map { NamedFolder($0).folder }.first { try AdapterReader.labels(of: $0, base: model.model) != nil }
-    settings.data = data
+    (settings.data, settings.format) = (data, format)
     settings.maximumLength = maximumLength
     settings.promptTemplate = promptTemplate
     settings.embedding.pooling = pooling

@@ -9,12 +9,14 @@ import Training
 
 struct EvalCommand: Subcommand {
   static let configuration = CommandConfiguration(
-    commandName: "eval", abstract: "Loss and perplexity of a model on a data file; with --exact-match, its answers to it.",
+    commandName: "eval",
+    abstract: "What a model makes of a data file: loss and perplexity, with --exact-match its answers; of an encoder, its classes.",
     discussion: "With several adapters and no --use, of the base and each of them: a table.")
 
   @OptionGroup var model: ModelOptions
+  @OptionGroup var task: TaskOptions
 
-  @Option(help: ArgumentHelp("Text (.jsonl, .json, .txt) or token ids (.safetensors).", valueName: "file"))
+  @Option(help: ArgumentHelp("Text (.jsonl, .json, .txt), token ids (.safetensors), or images.", valueName: "file"))
   var data: String
 
   @Option(help: "Tokens an example may have; default: the model's limit.")
@@ -42,12 +44,16 @@ struct EvalCommand: Subcommand {
   }
 
   func run(_ call: Invocation) async throws -> ExitStatus {
+    if let setup = try task.setup(model, data: data, format: format, maximumLength: maxLength) {
+      guard !exact.exactMatch else { throw Failure(.usage, "--exact-match is for language models: encoders do not answer") }
+      return try evaluate(setup, call)
+    }
     let attached = try model.openAll(call)
     let examples = try examples(for: attached.model, call)
     let questions = try exact.questions(data, format, for: attached.model)
     let bank = attached.bank
     guard model.use == nil, bank.names.count > 1 else {
-      let result = evaluation(attached.model, attached.adapter, examples, call)
+      let result = evaluation(NextTokens(attached.model), attached.adapter, examples, call)
       let match = try exact.asked(questions, attached.model, attached.adapter, call.console)
       return try report(result, match, examples, call)
     }
@@ -55,7 +61,7 @@ struct EvalCommand: Subcommand {
     var results: [Row] = []
     for name in [AdapterBank.base] + bank.names {
       let adapter = name == AdapterBank.base ? nil : try bank.adapter(name)
-      let result = evaluation(attached.model, adapter, examples, call)
+      let result = evaluation(NextTokens(attached.model), adapter, examples, call)
       results.append((name, result, try exact.asked(questions, attached.model, adapter, call.console)))
     }
     return try report(results, examples, call)
@@ -64,11 +70,11 @@ struct EvalCommand: Subcommand {
   /// Of one adapter among several.
   private typealias Row = (name: String, result: Evaluation, match: ExactMatch?)
 
-  private func evaluation(
-    _ model: any LanguageModel, _ adapter: Adapter?, _ examples: [Example], _ call: Invocation
+  func evaluation(
+    _ objective: any Objective, _ adapter: Adapter?, _ examples: [Example], _ call: Invocation
   ) -> Evaluation {
     let console = call.console
-    let result = Evaluation.of(NextTokens(model), adapter: adapter, examples, tokensPerBatch: batchTokens) { done in
+    let result = Evaluation.of(objective, adapter: adapter, examples, tokensPerBatch: batchTokens) { done in
       guard console.isTerminal else { return }
       let bar = ProgressBar(label: "examples", step: done, steps: examples.count)
       console.draw(bar.text(width: console.width, isUnicode: ProgressBar.isUnicode))

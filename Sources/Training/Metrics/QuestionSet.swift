@@ -39,7 +39,7 @@ public struct QuestionSet: Sendable {
     let all = try DataFile.read(path, format: format)
     let rows = Array(all.prefix(limit ?? all.count))
     let encoder = try Encoder(
-      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), maximumLength: model.maximumPositions
+      tokenizer: tokenizer, endOfText: try RunSession.endOfText(of: model, tokenizer), maximumLength: model.maximumPositions
     ).withTemplate(of: model, for: rows)
     try self.init(rows, of: path, encoder, for: model)
   }
@@ -59,7 +59,7 @@ public struct QuestionSet: Sendable {
     self.questions = questions
     tokenizer = encoder.tokenizer
     // Training closes texts with the one, and the model's makers may name others.
-    ends = model.endOfTextIDs.union(encoder.endOfText.map { [Int32($0)] } ?? [])
+    ends = try RunSession.stopIDs(of: model, encoder.tokenizer)
     endOfTurn =
       questions.contains(where: \.isTurn) ? try encoder.template.map { try EndOfTurn(of: $0, encoder.tokenizer) } : nil
   }
