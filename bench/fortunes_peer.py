@@ -10,7 +10,7 @@ Each prints one JSON line. A BertForSequenceClassification on the model's own po
 (0.9, 0.999), eps 1e-8, no weight decay; the rate goes straight down to 0; gradients are held to a norm of 1; the dropout of the
 model's config, none of the adapter's.
 """
-import argparse, json, os, resource, time
+import argparse, itertools, json, os, resource, time
 
 
 def rows_of(path):
@@ -68,28 +68,25 @@ def train(a):
     steps = a.epochs * -(-len(rows) // a.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     shuffled = torch.Generator().manual_seed(a.seed)
+
+    def all_batches():
+        for _ in range(a.epochs):
+            yield from batches(tokenizer, rows, labels, torch.randperm(len(rows), generator=shuffled).tolist(), a.batch, a.length)
+
     model.train()
-    began, done = time.perf_counter(), 0
-    while done < steps:
-        order = torch.randperm(len(rows), generator=shuffled).tolist()
-        for given, wanted in batches(tokenizer, rows, labels, order, a.batch, a.length):
-            if done == (a.steps or steps):
-                break
-            loss = model(**given, labels=wanted).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
-            done += 1
-        else:
-            continue
-        break
+    began = time.perf_counter()
+    for given, wanted in itertools.islice(all_batches(), a.steps or None):
+        loss = model(**given, labels=wanted).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
     seconds = time.perf_counter() - began
     if a.out:
         model.save_pretrained(a.out)
         tokenizer.save_pretrained(a.out)
-    return dict(seconds=seconds, steps=done, trainable=sum(p.numel() for p in trained), peak_bytes=peak(),
+    return dict(seconds=seconds, trainable=sum(p.numel() for p in trained), peak_bytes=peak(),
                 **judge(model, tokenizer, rows_of(a.eval), labels, a.length))
 
 
@@ -99,16 +96,15 @@ def evaluate(a):
     rows = rows_of(a.eval)
     labels = sorted({row["label"] for row in rows})
     tokenizer, model = opened(a.model, labels)
-    fresh = 0.0
     if a.adapter:
         import peft
-        before = model.classifier.weight.detach().clone()
+        drawn = model.classifier.weight.detach().clone()
         model = peft.PeftModel.from_pretrained(model, a.adapter)
-        now = dict(model.named_parameters())
-        head = next(p for name, p in now.items() if name.endswith("classifier.modules_to_save.default.weight"))
-        # A head that the adapter does not bring would be silently one of chance.
-        fresh = float((head - before).abs().max() == 0)
-    return dict(fresh_head=bool(fresh), **judge(model, tokenizer, rows, labels, a.length))
+        head = model.base_model.model.classifier.modules_to_save["default"].weight
+        # An adapter without its head would be judged by one of chance, without a word.
+        if torch.equal(head, drawn):
+            raise SystemExit(f"{a.adapter} brings no head")
+    return judge(model, tokenizer, rows, labels, a.length)
 
 
 def versions(_):
