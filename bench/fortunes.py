@@ -154,7 +154,9 @@ class Comparison:
         parts = {
             "our adapter, by PEFT": lambda: self.peer("eval", self.model, *rows, "--adapter", adapter),
             "our merged model, by transformers": lambda: self.peer("eval", self.sides.folder / "merged" / "lora", *rows),
-            "PEFT's adapter, by us": lambda: self.judged("--model", self.model, "--adapter", self.sides.folder / "peer" / "lora-0"),
+            # PEFT's files do not name the classes: they are those of the rows.
+            "PEFT's adapter, by us": lambda: self.judged(
+                "--model", self.model, "--adapter", self.sides.folder / "peer" / "lora-0", "--task", "sequence_classification"),
         }
         identity = [self.program, self.peer_says, BUDGET, self.rate("lora")]
         return {name: self.kept("across-" + name.replace(" ", "-").replace(",", ""), identity, make) for name, make in parts.items()}
@@ -228,4 +230,5 @@ def main():
     return 1 if failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
