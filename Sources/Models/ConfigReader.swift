@@ -14,6 +14,13 @@ struct ConfigReader {
     prefix = ""
   }
 
+  /// Of another file of settings.
+  init(_ file: String, _ config: JSON) {
+    self.file = file
+    self.config = config
+    prefix = ""
+  }
+
   /// Of an object within the config; one that is absent or null has no fields.
   init(_ reader: ConfigReader, in name: String) throws(FileError) {
     let object = reader.value([name])?.value ?? .object([])
