@@ -53,7 +53,8 @@ struct Workshop {
   /// The adapter at step 0, as training starts it.
   func adapter(seed: UInt64 = 7) throws -> Adapter {
     try EvidenceStage(
-      assembly, sites: sites, for: NextTokens(model), examples: examples, seed: seed, origin: original.map { NextTokens($0) }, firstRate: 0.01
+      assembly, sites: sites, for: NextTokens(model), examples: examples, seed: seed, origin: original.map { NextTokens($0) },
+      firstRate: 0.01
     ).start()
   }
 

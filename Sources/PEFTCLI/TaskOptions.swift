@@ -17,7 +17,8 @@ struct TaskOptions: ParsableArguments {
   var promptTemplate = RunFile.DataSettings.standardPrompt
 
   @Option(
-    parsing: .upToNextOption, help: ArgumentHelp("The classes by id, where neither model nor adapter knows them.", valueName: "name"))
+    parsing: .upToNextOption,
+    help: ArgumentHelp("The classes by id, where neither model nor adapter knows them.", valueName: "name"))
   var labels: [String] = []
 
   @Option(help: "How a text becomes a vector, for sentence_embedding; default: as the model's folder says, else mean.")
@@ -30,7 +31,9 @@ struct TaskOptions: ParsableArguments {
     guard let task = try task ?? implied(model), task != .causalLM else { return nil }
     var settings = TaskSettings(task, model: model.model)
     settings.labels = labels.isEmpty ? nil : labels
-    settings.adapter = try model.adapter.map { NamedFolder($0).folder }.first { try AdapterReader.labels(of: $0, base: model.model) != nil }
+    settings.adapter = try model.adapter.map { NamedFolder($0).folder }.first {
+      try AdapterReader.labels(of: $0, base: model.model) != nil
+    }
     (settings.data, settings.format) = (data, format)
     settings.maximumLength = maximumLength
     settings.promptTemplate = promptTemplate

@@ -9,7 +9,8 @@ public enum RunSchema {
     KeySpec(
       "task", .value(.choice(RunFile.Task.allCases.map(\.rawValue))), default: .string(RunFile.Task.causalLM.rawValue),
       "what is learned: the next token, the class of a text (`sequence_classification`) or of an image, by a head or, "
-        + "`image_text_classification`, by the likeness to a text of each class; or, `sentence_embedding`, which texts belong together"),
+        + "`image_text_classification`, by the likeness to a text of each class; or, `sentence_embedding`, which texts belong together"
+    ),
     KeySpec(
       "labels", .texts,
       "the classes by id; default: the model's own where it has those of the training rows, else theirs, sorted. For other classes than "
@@ -75,7 +76,8 @@ public enum RunSchema {
     KeySpec(
       "chat_template_kwargs", .variables, "variables for the model's own template, such as `enable_thinking` or `date_string`"),
     KeySpec(
-      "shots", .value(.integer(1...1_000_000)), "learn from so many rows of every class, drawn by the seed of `split`, else the run's"),
+      "shots", .value(.integer(1...1_000_000)),
+      "learn from so many rows of every class, drawn by the seed of `split`, else the run's"),
     KeySpec(
       "prompt_template", .value(.text), default: .string(RunFile.DataSettings.standardPrompt),
       "the text of a class, with `{}` for its name, for `image_text_classification`"),

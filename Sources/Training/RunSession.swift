@@ -159,7 +159,8 @@ public struct RunSession: Sendable {
     let looksBack = wants.original || wants.inputs != nil
     return EvidenceStage(
       parameterization, sites: sites, for: objective, examples: training, seed: file.seed,
-      origin: looksBack ? try language.flatMap { try ModelLoader.origin(of: $0) }.map { NextTokens($0) } : nil, firstRate: file.optimizer.lr * schedule.factor(at: 0),
+      origin: looksBack ? try language.flatMap { try ModelLoader.origin(of: $0) }.map { NextTokens($0) } : nil,
+      firstRate: file.optimizer.lr * schedule.factor(at: 0),
       activations: activations)
   }
 

@@ -201,7 +201,9 @@ extension Evaluation {
     var members: [JSON.Member] = [
       .init("step", .int(step)), .init("\(part)_loss", .double(loss)), .init("\(part)_\(unit)", .int(tokens)),
     ]
-    for figure in figures where figure.key != "perplexity" { members.append(.init("\(part)_\(figure.key)", .double(figure.value))) }
+    for figure in figures where figure.key != "perplexity" {
+      members.append(.init("\(part)_\(figure.key)", .double(figure.value)))
+    }
     return .object(members)
   }
 }

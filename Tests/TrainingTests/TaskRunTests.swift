@@ -12,7 +12,9 @@ import Testing
 
 /// Whole runs of encoders: data to adapter, and back.
 @Suite struct TaskRunTests {
-  static let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "photo", "of", "bright", "dark", "sun", "day", "moon", "night", "is", "."]
+  static let words = [
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "photo", "of", "bright", "dark", "sun", "day", "moon", "night", "is", ".",
+  ]
 
   /// A model of the tests with a tokenizer of a few words beside it, in a folder of the test's.
   private func model(_ family: String, _ scratch: RunTests.Scratch) throws -> String {
@@ -78,7 +80,7 @@ import Testing
     try SafetensorsWriter.write(
       [
         .init(name: "images", shape: [count, 3, 16, 16], floats: pixels),
-        .init(name: "labels", shape: [count], floats: (0..<count).map { Float($0 % 2) }),
+        .init(name: "labels", shape: [count], ints: (0..<count).map { $0 % 2 }),
       ], metadata: ["label_names": "[\"bright\", \"dark\"]"], to: path)
     return path
   }
@@ -141,8 +143,11 @@ import Testing
   func resumingClassificationIsBitExact(_ method: String, _ family: String) async throws {
     let scratch = try RunTests.Scratch()
     let model = try model(family, scratch)
-    let body = text("sequence_classification", model, "train: \(try texts(scratch, "train", 24)), valid: \(try texts(scratch, "valid", 6))", steps: 6)
-      .replacing("method: { use: lora, rank: 4 }", with: method)
+    let body = text(
+      "sequence_classification", model, "train: \(try texts(scratch, "train", 24)), valid: \(try texts(scratch, "valid", 6))",
+      steps: 6
+    )
+    .replacing("method: { use: lora, rank: 4 }", with: method)
     let lines = method.contains("full") ? body.replacing("target_modules: [attention.query, attention.value]\n", with: "") : body
     let whole = try await TrainingRun(session(lines, scratch, "whole")).run()
     let parts = try session(lines, scratch, "parts")
@@ -154,7 +159,8 @@ import Testing
     #expect(stopped.end == .stopped && stopped.steps == 3)
     // As `resume` does it: from what the run wrote down.
     let registry = try Catalog.registry()
-    let again = try RunSession(RunFile.load(scratch.path + "/parts/" + RunSession.fileName, registry: registry), registry: registry)
+    let again = try RunSession(
+      RunFile.load(scratch.path + "/parts/" + RunSession.fileName, registry: registry), registry: registry)
     let resumed = try await TrainingRun(again, resumes: true).run()
     #expect(resumed.after?.loss == whole.after?.loss)
     let file = whole.adapterPath == nil ? "/model/model.safetensors" : "/adapter/adapter_model.safetensors"
@@ -227,7 +233,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("task: image_classification", "data.max_seq_len", "max_seq_len: 20"), ("task: sequence_classification", "data.packing", "packing: true"),
+    ("task: image_classification", "data.max_seq_len", "max_seq_len: 20"),
+    ("task: sequence_classification", "data.packing", "packing: true"),
     ("task: sequence_classification", "data.loss_on", "loss_on: all"), ("task: causal_lm", "data.shots", "shots: 3"),
     ("task: sequence_classification", "data.prompt_template", "prompt_template: 'a {}'"),
     ("task: image_text_classification", "data.prompt_template", "prompt_template: 'a photo'"),

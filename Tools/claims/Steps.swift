@@ -18,7 +18,8 @@ struct StepCost: Sendable {
     let before = MemoryUsage.current.inUse
     let adapter = try EvidenceStage(method, sites: sites, for: NextTokens(model), examples: examples, seed: 1).start()
     let trainer = try Trainer(
-      NextTokens(model), adapter: adapter, batches: BatchPlan(examples, batchSize: examples.count), optimizer: AdamW(), peakRate: 1e-4,
+      NextTokens(model), adapter: adapter, batches: BatchPlan(examples, batchSize: examples.count), optimizer: AdamW(),
+      peakRate: 1e-4,
       schedule: Schedule(total: steps + 1), clipNorm: 1, seed: 1)
     MemoryUsage.resetPeak()
     seconds = []

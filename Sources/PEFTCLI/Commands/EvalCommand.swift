@@ -10,7 +10,8 @@ import Training
 struct EvalCommand: Subcommand {
   static let configuration = CommandConfiguration(
     commandName: "eval",
-    abstract: "What a model makes of a data file: loss and perplexity, with --exact-match its answers; of an encoder, its classes.",
+    abstract:
+      "What a model makes of a data file: loss and perplexity, with --exact-match its answers; of an encoder, its classes.",
     discussion: "With several adapters and no --use, of the base and each of them: a table.")
 
   @OptionGroup var model: ModelOptions

@@ -17,7 +17,8 @@ public struct Classification: Objective {
   /// Refuses a model without a head, and one whose head is for another problem.
   public init(_ model: any Model) throws(Refusal) {
     guard let classifier = model as? any Classifier, let labels = classifier.labels else {
-      throw Refusal("the \(model.modelType) model has no head that tells classes apart", remedy: "give `labels`, or another model")
+      throw Refusal(
+        "the \(model.modelType) model has no head that tells classes apart", remedy: "give `labels`, or another model")
     }
     guard labels.problem == .singleLabel else {
       throw Refusal(
