@@ -98,7 +98,7 @@ public struct RunSession: Sendable {
   public var opening: PromptOpening { data.opening }
 
   /// The model's own tokenizer, checked against its vocabulary.
-  public static func tokenizer(of model: any LanguageModel) throws -> Tokenizer {
+  public static func tokenizer(of model: any TextModel) throws -> Tokenizer {
     let path = Folder.join(model.directory.path, "tokenizer.json")
     guard Folder.isFile(path) else {
       throw FileError(
