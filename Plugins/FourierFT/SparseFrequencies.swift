@@ -37,7 +37,7 @@ public struct SparseFrequencies: Projection {
 
   public func scale(at site: Site) -> Double { scaling }
 
-  func count(at site: Site) -> Int { pattern[site.id].flatMap { Int(exactly: $0) } ?? count }
+  func count(at site: Site) -> Int { pattern[site].flatMap { Int(exactly: $0) } ?? count }
 
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     if let pattern = pattern.unmatched(by: sites) {

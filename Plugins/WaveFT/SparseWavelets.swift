@@ -43,7 +43,7 @@ public struct SparseWavelets: Projection {
 
   /// n of each of some sites.
   func counts(of sites: [Site]) -> [Int] {
-    guard isProportional else { return sites.map { pattern[$0.id].flatMap { Int(exactly: $0) } ?? count } }
+    guard isProportional else { return sites.map { pattern[$0].flatMap { Int(exactly: $0) } ?? count } }
     let sizes = sites.map { Double($0.inputs * $0.outputs) }
     let (total, budget) = (sizes.reduce(0, +), Double(count * sites.count))
     return sizes.map { max(1, Int(($0 / total * budget).rounded(.toNearestOrEven))) }

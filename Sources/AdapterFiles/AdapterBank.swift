@@ -18,7 +18,7 @@ public struct AdapterBank: Sendable {
   private var adapters: [String: Adapter] = [:]
   private let sites: Set<Site>
 
-  public init(on model: any LanguageModel) { sites = Set(model.adaptable) }
+  public init(on model: any Model) { sites = Set(model.adaptable) }
 
   /// Takes an adapter in under a name; refuses names that are taken or mean something else, and adapters of other models.
   public mutating func add(_ adapter: Adapter, as name: String) throws(Refusal) {

@@ -1,71 +1,49 @@
 import Files
+import Models
 import PEFTKernel
 
-/// How tensors of an adapter are called in files.
-enum AdapterNames {
-  /// `base_model.model.<path>.<name>` at a site, `base_model.<name>` for the whole model.
-  static func canonical(_ key: TensorKey) -> String {
+/// How tensors of an adapter are called in files: by the paths that modules have in the libraries' model.
+struct AdapterNames {
+  private let sites: [SiteID: Site]
+  private let spellings: [String: [String]]
+
+  /// Of an adapter at `sites` of `model`.
+  init(_ sites: [Site], of model: any Model) {
+    self.sites = Dictionary(sites.map { ($0.id, $0) }) { first, _ in first }
+    spellings = model.tensorSpellings
+  }
+
+  /// What it is written as: `base_model.model.<path>.<name>` at a site, `base_model.<name>` for the whole model.
+  func canonical(_ key: TensorKey) -> String { all(key)[0] }
+
+  /// The tensors that are taken from the base stand beside the others under this name.
+  func offset(_ key: TensorKey) -> String { canonical(key) + "_init" }
+
+  /// What a tensor of the base is written as that belongs to the adapter: an adapted map is one module further in.
+  func trained(_ name: String) -> String { all(trained: name)[0] }
+
+  /// Every name that files may have for a tensor, that which is written first.
+  func all(_ key: TensorKey) -> [String] {
+    guard case .site(let id) = key.scope, let site = sites[id] else { return [Self.plain(key)] }
+    return site.modulePaths.map { "base_model.model.\($0).\(key.name)" }
+  }
+
+  func all(offset key: TensorKey) -> [String] { all(key).map { $0 + "_init" } }
+
+  func all(trained name: String) -> [String] {
+    let isAdapted = name.lastIndex(of: ".").map { sites[SiteID(String(name[..<$0]))] != nil } ?? false
+    return (spellings[name] ?? [name]).map { spelled in
+      guard isAdapted, let dot = spelled.lastIndex(of: ".") else { return "base_model.model.\(spelled)" }
+      return "base_model.model.\(spelled[..<dot]).base_layer\(spelled[dot...])"
+    }
+  }
+
+  /// A name that does not depend on what the libraries call things, nor on the model's head.
+  static func plain(_ key: TensorKey) -> String {
     switch key.scope {
     case .site(let id): "base_model.model.\(id.path).\(key.name)"
     case .model: "base_model.\(key.name)"
     }
-  }
-
-  /// The tensors that are taken from the base stand beside the others under this name.
-  static func offset(_ key: TensorKey) -> String { canonical(key) + "_init" }
-
-  /// A tensor of the base that belongs to an adapter at `sites`: an adapted map is one module further in.
-  static func trained(_ name: String, at sites: [Site]) -> String {
-    guard let dot = name.lastIndex(of: "."), sites.contains(where: { $0.id.path == name[..<dot] }) else {
-      return "base_model.model.\(name)"
-    }
-    return "base_model.model.\(name[..<dot]).base_layer\(name[dot...])"
-  }
-
-  /// The name among `known` (canonical ones) that a file's name stands for. The prefix may be missing, the name of an adapter may
-  /// stand before the last component or behind it, a `weight` behind what is no module, and the wrapper of a saved module in its path.
-  static func resolve(_ name: String, among known: Set<String>) -> (canonical: String, adapter: String?)? {
-    let name = name.hasPrefix("_orig_mod.") ? String(name.dropFirst("_orig_mod.".count)) : name
-    var forms = name.hasPrefix("base_model.") ? [name] : ["base_model.model." + name, "base_model." + name]
-    forms += forms.filter { $0.contains(".modules_to_save.") }.map { $0.replacing(".modules_to_save.", with: ".") }
-    for form in forms where known.contains(form) { return (form, nil) }
-    let bare = forms.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(".weight".count)) }
-    for form in bare where known.contains(form) { return (form, nil) }
-    for form in forms + bare {
-      var parts = form.split(separator: ".", omittingEmptySubsequences: false)
-      guard parts.count > 3, let last = parts.popLast() else { continue }
-      let trimmed = parts.joined(separator: ".")
-      if known.contains(trimmed) { return (trimmed, String(last)) }
-      guard let adapter = parts.popLast() else { continue }
-      let joined = (parts + [last]).joined(separator: ".")
-      if known.contains(joined) { return (joined, String(adapter)) }
-    }
-    return nil
-  }
-
-  /// Canonical name → name in the file, and the names that stand for nothing.
-  static func matched(
-    _ names: [String], with known: Set<String>, path: String
-  ) throws(FileError) -> (found: [String: String], extra: [String]) {
-    var found: [String: String] = [:]
-    var extra: [String] = []
-    var adapters: Set<String> = []
-    for name in names {
-      guard !isCopy(name, beside: names), let match = resolve(name, among: known) else {
-        extra.append(name)
-        continue
-      }
-      if let other = found.updateValue(name, forKey: match.canonical) {
-        throw FileError(.badData, path, "holds one tensor under two names, '\(other)' and '\(name)'")
-      }
-      if let adapter = match.adapter { adapters.insert(adapter) }
-    }
-    guard adapters.count <= 1 else {
-      throw FileError(
-        .badData, path, "holds several adapters: \(adapters.sorted().joined(separator: ", "))",
-        remedy: "save each in a directory of its own")
-    }
-    return (found, extra)
   }
 
   /// Whether a tensor stands there once more: with `bias: all` PEFT writes the bias of a saved module under its wrapper's name as well,
@@ -80,4 +58,9 @@ enum AdapterNames {
     let shown = names.prefix(4).map { "'\(printable($0))'" }.joined(separator: ", ")
     return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
   }
+}
+
+extension Site {
+  /// Every path that the libraries have, or had, for it, today's first.
+  var modulePaths: [String] { [modulePath.path] + paths.filter { $0 != modulePath.path } }
 }

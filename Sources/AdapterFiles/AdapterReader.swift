@@ -25,7 +25,7 @@ public enum AdapterReader {
   /// are missing, unexpected (unless `tolerance` allows for them), of another shape or not finite, and another base than the
   /// adapter was trained on.
   public static func read(
-    _ path: String, for model: any LanguageModel, registry: MethodRegistry, allowing tolerance: Tolerance = []
+    _ path: String, for model: any Model, registry: MethodRegistry, allowing tolerance: Tolerance = []
   ) throws -> StoredAdapter {
     switch try AdapterFormat(of: path) {
     case .peft: return try readPEFT(path, for: model, registry: registry, allowing: tolerance)
@@ -35,7 +35,7 @@ public enum AdapterReader {
   }
 
   private static func readPEFT(
-    _ folder: String, for model: any LanguageModel, registry: MethodRegistry, allowing tolerance: Tolerance
+    _ folder: String, for model: any Model, registry: MethodRegistry, allowing tolerance: Tolerance
   ) throws -> StoredAdapter {
     let folder = try AdapterFolder(folder)
     let metadata = try AdapterMetadata(folder.weights)
@@ -46,6 +46,7 @@ public enum AdapterReader {
     var rebuildsBase = false
     var tokens: PEFTTokenRows?
     let record = try AdapterRecord(folder.config, path: folder.configPath)
+    try AdapterHead(folder, record).check(model, folder, &notes)
     if let record {
       try record.check(folder.weights)
       entry = try registry.entry(from: record.entry, place: folder.configPath)
@@ -53,7 +54,7 @@ public enum AdapterReader {
     } else {
       let found = try PEFTImport(folder, model, registry)
       (entry, sites) = (found.entry, found.sites)
-      notes = found.notes
+      notes += found.notes
       said = found.dialect.said
       rebuildsBase = found.rebuildsBase
       tokens = found.tokens
@@ -63,7 +64,7 @@ public enum AdapterReader {
     let assembly = try registry.assemble(entry)
     var layout = try told(folder) { () throws(Refusal) in try assembly.projection.layout(of: sites) }
     if record == nil, tolerance.contains(.missing) {
-      sites = try present(sites, layout, folder.weights, &notes)
+      sites = try present(sites, layout, AdapterNames(sites, of: model), folder.weights, &notes)
       let left = sites
       layout = try told(folder) { () throws(Refusal) in try assembly.projection.layout(of: left) }
     }
@@ -71,11 +72,12 @@ public enum AdapterReader {
     let subset = entry.trainable
     let places = sites
     let names = try told(folder) { () throws(Refusal) in try model.trainedNames(subset, at: places) }
+    let spelled = AdapterNames(places, of: model)
     let trained = names.compactMap { name -> TrainedTensor? in
       guard let tokens else {
-        return TrainedTensor(name: name, canonical: AdapterNames.trained(name, at: places), shape: model.shape(of: name) ?? [])
+        return TrainedTensor(name: name, names: spelled.all(trained: name), shape: model.shape(of: name) ?? [])
       }
-      return tokens.part(name, model, at: places, in: folder.weights)
+      return tokens.part(name, model, spelled, in: folder.weights)
     }
     let copies = try BaseCopies.names(in: folder.weights, of: model, besides: names)
     if !copies.isEmpty { notes.append("passed over \(AdapterNames.listed(copies)): the base's own weights") }
@@ -84,7 +86,7 @@ public enum AdapterReader {
     let derived = try told(folder) { () throws(Refusal) in try derivedAgain(specs, places, assembly.projection, bases) }
     try check(derived, layout, record, folder)
     let tensors = try AdapterTensors(
-      folder.weights, layout, hasOffset: record?.hasOffset ?? false, said, copies: Set(copies), derived: derived,
+      folder.weights, layout, spelled, hasOffset: record?.hasOffset ?? false, said, copies: Set(copies), derived: derived,
       trained: trained, ignoresExtra: record == nil && tolerance.contains(.extra))
     if tolerance.contains(.extra), tensors.redundant.count > copies.count {
       notes.append("passed over \(AdapterNames.listed(tensors.redundant.filter { !copies.contains($0) })), which belong nowhere")
@@ -95,8 +97,12 @@ public enum AdapterReader {
       try Adapter(assembly, sites: places, layout: specs, tensors: tensors.values, offset: offset, on: bases)
     }
     adapter.trained = model.standing(names, tokens?.whole(tensors.trained, model) ?? tensors.trained)
-    if record != nil {
-      try PEFTAgreement.check(folder.config, with: PEFTConfig(adapter, entry, registry, model), registry, path: folder.configPath)
+    if let record {
+      // With another head than it was written for, modules have other paths.
+      let isSameHead = (record.labels == nil) == (model.classes == nil)
+      try PEFTAgreement.check(
+        folder.config, with: PEFTConfig(adapter, entry, registry, model), registry, pathsAgree: isSameHead,
+        path: folder.configPath)
     }
     // Rows that became a table are written as one.
     let keeps = tokens?.rows.isEmpty != false
@@ -118,12 +124,11 @@ public enum AdapterReader {
 
   /// The sites whose tensors are all in the file.
   private static func present(
-    _ sites: [Site], _ layout: [TensorSpec], _ weights: SafetensorsFile, _ notes: inout [String]
+    _ sites: [Site], _ layout: [TensorSpec], _ spelled: AdapterNames, _ weights: SafetensorsFile, _ notes: inout [String]
   ) throws(FileError) -> [Site] {
     let wanted = layout.filter { !$0.isMade }
-    let (found, _) = try AdapterNames.matched(
-      weights.tensors.map(\.name), with: Set(wanted.map { AdapterNames.canonical($0.key) }), path: weights.path)
-    let absent = Set(wanted.filter { found[AdapterNames.canonical($0.key)] == nil }.map(\.key.scope))
+    let (found, _) = try KnownTensors(wanted.map { spelled.all($0.key) }).matched(weights.tensors.map(\.name), path: weights.path)
+    let absent = Set(wanted.filter { found[spelled.canonical($0.key)] == nil }.map(\.key.scope))
     let bare = sites.filter { absent.contains(.site($0.id)) }
     if !bare.isEmpty {
       notes.append("the file lacks tensors of \(AdapterNames.listed(bare.map(\.id.path))): no adapter stands there")
@@ -151,7 +156,7 @@ public enum AdapterReader {
     guard let record else { return }
     for key in layout.filter({ $0.keep == .derived }).map(\.key).sorted(by: { $0.description < $1.description }) {
       guard let tensor = derived.values[key] else { continue }
-      guard let written = record.derived[AdapterNames.canonical(key)] else {
+      guard let written = record.derived[AdapterNames.plain(key)] else {
         throw FileError(
           .badData, folder.configPath, "holds no sketch of \(key), by which the base could be told from another",
           cause: "the tensor is not in the file, and is derived from the base again",
@@ -166,7 +171,7 @@ public enum AdapterReader {
   }
 
   private static func recorded(
-    _ record: AdapterRecord, _ model: any LanguageModel, _ folder: AdapterFolder
+    _ record: AdapterRecord, _ model: any Model, _ folder: AdapterFolder
   ) throws(FileError) -> [Site] {
     let known = Dictionary(model.adaptable.map { ($0.id.path, $0) }) { first, _ in first }
     let absent = record.sites.filter { known[$0] == nil }
@@ -179,7 +184,7 @@ public enum AdapterReader {
   }
 
   private static func checkBase(
-    _ trained: String?, _ model: any LanguageModel, _ folder: AdapterFolder, _ notes: inout [String]
+    _ trained: String?, _ model: any Model, _ folder: AdapterFolder, _ notes: inout [String]
   ) throws(FileError) {
     guard !model.directory.tensorNames.isEmpty else { return }
     guard let trained else {

@@ -1,5 +1,6 @@
 import Files
 import JSON
+import Models
 
 /// What an adapter's config holds beside PEFT's fields, under `swift_peft`: all that is needed to rebuild the adapter and
 /// to tell whether it was changed since.
@@ -25,16 +26,19 @@ struct AdapterRecord {
   var tensors: [String: Item]
   /// Sketches of the tensors that are derived from the base again, by their names.
   var derived: [String: DerivedSketch] = [:]
+  /// What the model's head tells apart; nil where it has none.
+  var labels: ClassLabels?
 
   var json: JSON {
     let items = tensors.map { name, item in
       JSON.Member(name, ["shape": .array(item.shape.map(JSON.int)), "sha256": .string(item.sha256)])
     }
-    return [
-      "format": .int(Self.format), "entry": entry, "base_digest": baseDigest.map(JSON.string) ?? .null,
-      "sites": .array(sites.map(JSON.string)), "has_offset": .bool(hasOffset), "tensors": .object(items),
-      "derived": .object(derived.map { JSON.Member($0.key, .array($0.value.values.map(JSON.double))) }),
+    let members: [JSON.Member] = [
+      .init("format", .int(Self.format)), .init("entry", entry), .init("base_digest", baseDigest.map(JSON.string) ?? .null),
+      .init("sites", .array(sites.map(JSON.string))), .init("has_offset", .bool(hasOffset)), .init("tensors", .object(items)),
+      .init("derived", .object(derived.map { JSON.Member($0.key, .array($0.value.values.map(JSON.double))) })),
     ]
+    return .object(members + (labels?.recorded ?? []))
   }
 
   init(entry: JSON, baseDigest: String?, sites: [String], hasOffset: Bool, tensors: [String: Item]) {
@@ -83,6 +87,8 @@ struct AdapterRecord {
       }
       derived[member.key] = DerivedSketch(values: values.compactMap { $0 })
     }
+    guard let labels = ClassLabels.recorded(in: json) else { throw fault("labels and problem_type do not name classes") }
+    self.labels = labels
   }
 
   /// Refuses a file whose tensors are not those that were written.
@@ -102,6 +108,23 @@ struct AdapterRecord {
           remedy: "restore the file, or remove \(Self.key) from \(AdapterFolder.configName) if it was edited on purpose")
       }
     }
+  }
+}
+
+extension ClassLabels {
+  /// What an adapter's files say of them.
+  var recorded: [JSON.Member] {
+    [.init("labels", .array(names.map(JSON.string))), .init("problem_type", .string(problem.rawValue))]
+  }
+
+  /// The classes in a record, none where it names none; nil where it is damaged.
+  static func recorded(in json: JSON) -> ClassLabels?? {
+    guard let given = json["labels"], !given.isNull else { return .some(nil) }
+    guard let names = given.array?.map(\.string), !names.isEmpty, !names.contains(nil) else { return nil }
+    let problem = json["problem_type"] ?? .null
+    let known = problem.string.flatMap { Problem(rawValue: $0) }
+    guard problem.isNull || known != nil else { return nil }
+    return .some(ClassLabels(names: names.compactMap { $0 }, problem: known))
   }
 }
 

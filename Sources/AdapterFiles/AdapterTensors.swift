@@ -16,15 +16,18 @@ struct AdapterTensors {
   private(set) var made: Int?
 
   init(
-    _ weights: SafetensorsFile, _ layout: [TensorSpec], hasOffset: Bool, _ said: Dialect?,
+    _ weights: SafetensorsFile, _ layout: [TensorSpec], _ spelled: AdapterNames, hasOffset: Bool, _ said: Dialect?,
     copies: Set<String> = [], derived: Tensors = Tensors(), trained: [TrainedTensor] = [], ignoresExtra: Bool = false
   ) throws(FileError) {
-    var wanted: [(name: String, spec: TensorSpec, isOffset: Bool)] = layout.map { (AdapterNames.canonical($0.key), $0, false) }
+    var wanted: [(name: String, spec: TensorSpec, isOffset: Bool)] = layout.map { (spelled.canonical($0.key), $0, false) }
+    var known = KnownTensors(layout.map { spelled.all($0.key) } + trained.map(\.names))
     if hasOffset {
-      wanted += layout.filter { $0.keep == .stored }.map { (AdapterNames.offset($0.key), $0, true) }
+      for spec in layout where spec.keep == .stored {
+        wanted.append((spelled.offset(spec.key), spec, true))
+        known.add(spelled.all(offset: spec.key))
+      }
     }
-    let known = Set(wanted.map(\.name) + trained.map(\.canonical))
-    let (names, unknown) = try AdapterNames.matched(weights.tensors.map(\.name), with: known, path: weights.path)
+    let (names, unknown) = try known.matched(weights.tensors.map(\.name), path: weights.path)
     let repeated = try RepeatedTensors(said?.repeated ?? [], layout, names, unknown, weights)
     self.names = repeated.names
     let endings = (said?.redundant ?? []).union(said?.repeated ?? [])
@@ -109,9 +112,11 @@ struct AdapterTensors {
 struct TrainedTensor {
   /// What the base calls it.
   var name: String
-  /// What files call it.
-  var canonical: String
+  /// What files may call it, that which is written first.
+  var names: [String]
   var shape: [Int]
+
+  var canonical: String { names.first ?? name }
 }
 
 extension TensorSpec {

@@ -14,7 +14,7 @@ public enum AdapterWriter {
   /// fields, new values. `base` is the directory of the base where that is not the model's own: one that was trained along.
   /// The base, the folder of `origin` and `inputs` are never replaced.
   public static func write(
-    _ adapter: Adapter, entry: MethodEntry, registry: MethodRegistry, model: any LanguageModel,
+    _ adapter: Adapter, entry: MethodEntry, registry: MethodRegistry, model: any Model,
     origin: AdapterOrigin? = nil, base: ModelDirectory? = nil, existing: AtomicDirectory.Existing = .refuse,
     inputs: [String] = [], to folder: String
   ) throws {
@@ -22,7 +22,9 @@ public enum AdapterWriter {
       throw Refusal("method \(entry.name) has no adapter to write", remedy: "write the model instead")
     }
     let names = try model.trainedNames(entry.trainable, at: adapter.sites)
-    let tensors = try stored(adapter, origin, folder) + trained(names, adapter, origin, folder)
+    if base == nil { try checkDrawn(model, names) }
+    let spelled = AdapterNames(adapter.sites, of: model)
+    let tensors = try stored(adapter, spelled, origin, folder) + trained(names, adapter, spelled, origin, folder)
     let directory = base ?? model.directory
     let baseDigest = directory.tensorNames.isEmpty ? nil : try directory.digest()
     let hasRecord = origin == nil || origin?.config[AdapterRecord.key] != nil
@@ -37,8 +39,9 @@ public enum AdapterWriter {
         entry: registry.json(of: entry), baseDigest: baseDigest, sites: adapter.sites.map(\.id.path),
         hasOffset: adapter.offset != nil, tensors: [:])
       for spec in adapter.layout where spec.keep == .derived {
-        record.derived[AdapterNames.canonical(spec.key)] = DerivedSketch(adapter.tensors[spec.key])
+        record.derived[AdapterNames.plain(spec.key)] = DerivedSketch(adapter.tensors[spec.key])
       }
+      record.labels = model.classes
       for tensor in tensors { record.tensors[tensor.name] = .init(shape: tensor.shape, sha256: try digest(of: tensor)) }
       config.append(.init(AdapterRecord.key, record.json))
     }
@@ -49,16 +52,24 @@ public enum AdapterWriter {
       inputs: inputs + Self.inputs(model, origin), to: folder)
   }
 
+  /// Refuses an adapter without what was drawn for its model, as no other start of the program would draw it again.
+  static func checkDrawn(_ model: any Model, _ names: [String]) throws(Refusal) {
+    guard !model.drawnModules.isEmpty, let name = model.freshParameters.first(where: { !names.contains($0) }) else { return }
+    throw Refusal(
+      "\(name) was drawn for a new head and is not among the adapter's tensors",
+      remedy: "train it with the adapter: modules_to_save: [\(model.drawnModules.joined(separator: ", "))]")
+  }
+
   /// Refuses a folder that ``write(_:entry:registry:model:origin:base:existing:inputs:to:)`` would not replace.
   public static func check(
-    _ folder: String, model: any LanguageModel, origin: AdapterOrigin?, existing: AtomicDirectory.Existing,
+    _ folder: String, model: any Model, origin: AdapterOrigin?, existing: AtomicDirectory.Existing,
     inputs: [String] = []
   ) throws(FileError) {
     try AtomicDirectory.check(
       folder, existing: existing, owns: AdapterFolder.owns, inputs: inputs + Self.inputs(model, origin))
   }
 
-  private static func inputs(_ model: any LanguageModel, _ origin: AdapterOrigin?) -> [String] {
+  private static func inputs(_ model: any Model, _ origin: AdapterOrigin?) -> [String] {
     [model.directory.path] + (origin.map { [Folder.split($0.source.path).folder] } ?? [])
   }
 
@@ -76,7 +87,7 @@ public enum AdapterWriter {
   }
 
   private static func stored(
-    _ adapter: Adapter, _ origin: AdapterOrigin?, _ folder: String
+    _ adapter: Adapter, _ spelled: AdapterNames, _ origin: AdapterOrigin?, _ folder: String
   ) throws(FileError) -> [SafetensorsWriter.Tensor] {
     var tensors: [SafetensorsWriter.Tensor] = origin?.copies ?? []
     func add(_ tensor: Tensor, _ role: Role, _ canonical: String) throws(FileError) {
@@ -85,12 +96,12 @@ public enum AdapterWriter {
       tensors.append(role == .index ? .init(name: name, shape: tensor.shape, ints: tensor.floats.map { Int($0) }) : whole)
     }
     for spec in adapter.layout {
-      let name = AdapterNames.canonical(spec.key)
+      let name = spelled.canonical(spec.key)
       if spec.isMade, origin?.names[name] == nil { continue }
       try add(adapter.tensors[spec.key], spec.role, name)
       guard let offset = adapter.offset, spec.keep == .stored, let start = offset.values[spec.key] else { continue }
       // Where it was found from the base, whoever reads these files finds it again.
-      let place = AdapterNames.offset(spec.key)
+      let place = spelled.offset(spec.key)
       if let origin, origin.names[place] == nil { continue }
       try add(start, spec.role, place)
     }
@@ -99,12 +110,12 @@ public enum AdapterWriter {
 
   /// Tensors of the base that belong to the adapter.
   private static func trained(
-    _ names: [String], _ adapter: Adapter, _ origin: AdapterOrigin?, _ folder: String
+    _ names: [String], _ adapter: Adapter, _ spelled: AdapterNames, _ origin: AdapterOrigin?, _ folder: String
   ) throws(FileError) -> [SafetensorsWriter.Tensor] {
     var tensors: [SafetensorsWriter.Tensor] = []
     for name in names {
       guard let tensor = adapter.trained[name] else { continue }
-      let canonical = AdapterNames.trained(name, at: adapter.sites)
+      let canonical = spelled.trained(name)
       tensors.append(try written(tensor, as: origin?.names[canonical] ?? canonical, folder))
     }
     return tensors

@@ -7,9 +7,11 @@ enum BaseCopies {
   /// The names of those that say what the base says anyway. Refuses others: they were trained or resized, and would be lost.
   /// What is trained by itself is not looked at.
   static func names(
-    in weights: SafetensorsFile, of model: any LanguageModel, besides trained: [String] = []
+    in weights: SafetensorsFile, of model: any Model, besides trained: [String] = []
   ) throws(FileError) -> [String] {
     let parameters = Set(model.parameters.map(\.name)).subtracting(trained)
+    var spelled: [String: String] = [:]
+    for parameter in model.parameters { for name in parameter.names { spelled[name] = parameter.name } }
     let all = weights.tensors.map(\.name)
     var copies: [String] = []
     for entry in weights.tensors {
@@ -17,7 +19,9 @@ enum BaseCopies {
         copies.append(entry.name)
         continue
       }
-      guard let name = parameter(entry.name), !trained.contains(name) else { continue }
+      guard let stored = parameter(entry.name) else { continue }
+      let name = spelled[stored] ?? stored
+      if trained.contains(name) { continue }
       let values: [Float]
       if parameters.contains(name) {
         values = model.parameter(name).floats

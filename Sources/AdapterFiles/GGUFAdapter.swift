@@ -15,7 +15,7 @@ struct GGUFAdapter {
   }
 
   /// The adapter, y += alpha/rank·(x·Aᵀ)·Bᵀ; an alpha of 0 stands for the rank. Refuses what llama.cpp refuses, and what it passes over.
-  func adapter(for model: any LanguageModel, registry: MethodRegistry) throws -> StoredAdapter {
+  func adapter(for model: any Model, registry: MethodRegistry) throws -> StoredAdapter {
     let names: GGUFNames
     do throws(Refusal) { names = try GGUFNames(model) } catch { throw fault(error.reason, error.remedy) }
     for (key, wanted) in [("general.type", "adapter"), ("adapter.type", "lora"), ("general.architecture", names.architecture)] {

@@ -13,7 +13,7 @@ public enum GGUFAdapterWriter {
   /// name there. A file that exists is replaced only with `overwrites`, and never one of `inputs`.
   @discardableResult
   public static func write(
-    _ adapter: Adapter, of model: any LanguageModel, rank: Int? = nil, overwrites: Bool = false, inputs: [String] = [],
+    _ adapter: Adapter, of model: any Model, rank: Int? = nil, overwrites: Bool = false, inputs: [String] = [],
     to path: String
   ) throws -> LoRAConversion.Report? {
     try check(path, overwrites: overwrites, inputs: inputs)

@@ -10,8 +10,7 @@ struct GGUFNames {
   private let groups: Int?
 
   private static let architectures = [
-    "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gpt2": "gpt2", "bert": "bert",
-    "roberta": "bert",
+    "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gpt2": "gpt2",
   ]
 
   private static let names = [
@@ -20,8 +19,8 @@ struct GGUFNames {
   ]
 
   /// Refuses families whose names in llama.cpp are not known here.
-  init(_ model: any LanguageModel) throws(Refusal) {
-    guard let architecture = Self.architectures[model.modelType] else {
+  init(_ model: any Model) throws(Refusal) {
+    guard model is any LanguageModel, let architecture = Self.architectures[model.modelType] else {
       throw Refusal(
         "GGUF adapters are not known for \(model.modelType) models",
         remedy: "known: " + Self.architectures.keys.sorted().joined(separator: ", "))
@@ -38,7 +37,7 @@ struct GGUFNames {
   }
 
   /// `blk.3.attn_q.weight`. Refuses sites that llama.cpp has no weight for.
-  func weight(of site: Site, in model: any LanguageModel) throws(Refusal) -> String {
+  func weight(of site: Site, in model: any Model) throws(Refusal) -> String {
     if let layer = site.layer, let name = Self.names[site.use] { return "blk.\(layer).\(name).weight" }
     if site.use == "embedding.token", model.sharedHead == nil { return "token_embd.weight" }
     guard site.use == "head", site.layer == nil else {

@@ -14,7 +14,7 @@ public enum LoRAExport {
   /// reported. See ``LoRAConversion`` for what is refused. The base and `inputs` are never replaced.
   @discardableResult
   public static func write(
-    _ adapter: Adapter, of model: any LanguageModel, rank: Int? = nil, existing: AtomicDirectory.Existing = .refuse,
+    _ adapter: Adapter, of model: any Model, rank: Int? = nil, existing: AtomicDirectory.Existing = .refuse,
     inputs: [String] = [], to folder: String
   ) throws -> Report {
     try write(sum: [WeightedAdapter(adapter)], of: model, rank: rank, existing: existing, inputs: inputs, to: folder)
@@ -23,13 +23,15 @@ public enum LoRAExport {
   /// Writes Σ wᵢ·ΔWᵢ of adapters of any methods on one base. Biases that they add to the base's are summed as well.
   @discardableResult
   public static func write(
-    sum terms: [WeightedAdapter], of model: any LanguageModel, rank: Int? = nil,
+    sum terms: [WeightedAdapter], of model: any Model, rank: Int? = nil,
     existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], to folder: String
   ) throws -> Report {
     let inputs = inputs + [model.directory.path]
     try AtomicDirectory.check(folder, existing: existing, owns: AdapterFolder.owns, inputs: inputs)
     let conversion = try LoRAConversion(terms, order: model.adaptable, rank: rank)
     let hasBias = conversion.sites.contains { $0.bias != nil }
+    let sites = conversion.sites.map(\.site)
+    let spelled = AdapterNames(sites, of: model)
     var tensors: [SafetensorsWriter.Tensor] = []
     for factors in conversion.sites {
       let names = PEFTConfig.factors(at: factors.site)
@@ -42,16 +44,17 @@ public enum LoRAExport {
         let floats = tensor.floats
         guard floats.allSatisfy(\.isFinite) else { throw Refusal("the change is too large for F32 at \(factors.site.id)") }
         tensors.append(
-          .init(name: AdapterNames.canonical(TensorKey(name, factors.site.id)), shape: tensor.shape, floats: floats))
+          .init(name: spelled.canonical(TensorKey(name, factors.site.id)), shape: tensor.shape, floats: floats))
       }
     }
-    let sites = conversion.sites.map(\.site)
     let subset = subset(of: terms)
-    for name in try model.trainedNames(subset, at: sites) {
+    let names = try model.trainedNames(subset, at: sites)
+    try AdapterWriter.checkDrawn(model, names)
+    for name in names {
       let tensor = sum(of: terms, name, model)
       let floats = tensor.floats
       guard floats.allSatisfy(\.isFinite) else { throw Refusal("\(name) is not finite in F32") }
-      tensors.append(.init(name: AdapterNames.trained(name, at: sites), shape: tensor.shape, floats: floats))
+      tensors.append(.init(name: spelled.trained(name), shape: tensor.shape, floats: floats))
     }
     let config = PEFTConfig(
       ranks: conversion.sites.map(\.down.rows), alphas: conversion.sites.map { $0.scale * Double($0.down.rows) },
@@ -59,7 +62,8 @@ public enum LoRAExport {
     let scales = Dictionary(conversion.sites.map { ($0.site.id.path, $0.scale) }) { first, _ in first }
     let digest = model.directory.tensorNames.isEmpty ? nil : try model.directory.digest()
     try AdapterWriter.files(
-      config: .object(config.members), tensors, metadata: AdapterMetadata(scales: scales, baseDigest: digest),
+      config: .object(config.members), tensors,
+      metadata: AdapterMetadata(scales: scales, baseDigest: digest, labels: model.classes),
       existing: existing, inputs: inputs, to: folder)
     return conversion.report
   }
@@ -75,7 +79,7 @@ public enum LoRAExport {
   }
 
   /// A tensor of the base and what each of the adapters makes of it: base + Σ wᵢ·(tensorᵢ − base).
-  private static func sum(of terms: [WeightedAdapter], _ name: String, _ model: any LanguageModel) -> Tensor {
+  private static func sum(of terms: [WeightedAdapter], _ name: String, _ model: any Model) -> Tensor {
     if terms.count == 1, terms[0].weight == 1, let tensor = terms[0].adapter.trained[name] { return tensor }
     let base = model.values(of: name).converted(to: .float64)
     return terms.reduce(base) { sum, term in

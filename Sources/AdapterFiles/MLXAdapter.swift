@@ -31,7 +31,8 @@ struct MLXAdapter {
 
   /// The adapter, y += scale·(x·a)·b at every site that has tensors. Refuses what mlx-lm would refuse: tensors that its config does
   /// not call for, or of other shapes.
-  func adapter(for model: any LanguageModel, registry: MethodRegistry) throws -> StoredAdapter {
+  func adapter(for model: any Model, registry: MethodRegistry) throws -> StoredAdapter {
+    do throws(Refusal) { try PlainLoRA.checkMLX(model) } catch { throw fault(error.reason, error.remedy) }
     let type = config["fine_tune_type"] ?? "lora"
     guard type != "full" else {
       throw fault("fine_tune_type: 'full' files hold whole weights and no adapter", "use them as a model")
@@ -87,7 +88,7 @@ struct MLXAdapter {
   }
 
   /// Whether the config means a site: in the last `num_layers` blocks (none or fewer for all), by names within a block or from the root.
-  private func chosen(_ model: any LanguageModel, _ parameters: JSON) throws(FileError) -> (Site, String) -> Bool {
+  private func chosen(_ model: any Model, _ parameters: JSON) throws(FileError) -> (Site, String) -> Bool {
     var keys: Set<String>?
     if let given = parameters["keys"], !given.isNull {
       guard let names = given.array?.map(\.string), !names.contains(nil) else {

@@ -15,10 +15,11 @@ public enum MLXWriter {
   /// biases and tensors of the base, which it has no place for.
   @discardableResult
   public static func write(
-    _ adapter: Adapter, of model: any LanguageModel, rank: Int? = nil, existing: AtomicDirectory.Existing = .refuse,
+    _ adapter: Adapter, of model: any Model, rank: Int? = nil, existing: AtomicDirectory.Existing = .refuse,
     inputs: [String] = [], to folder: String
   ) throws -> LoRAConversion.Report? {
     let inputs = inputs + [model.directory.path]
+    try PlainLoRA.checkMLX(model)
     try AtomicDirectory.check(folder, existing: existing, owns: owns, inputs: inputs)
     var report: LoRAConversion.Report?
     let lora = try PlainLoRA(adapter, of: model, rank: rank, format: .mlx, report: &report)
@@ -44,7 +45,7 @@ public enum MLXWriter {
     return report
   }
 
-  private static func config(_ lora: PlainLoRA, _ model: any LanguageModel, rank: Int, scale: Double) -> JSON {
+  private static func config(_ lora: PlainLoRA, _ model: any Model, rank: Int, scale: Double) -> JSON {
     let blocks = (model.sites.compactMap(\.layer).max() ?? -1) + 1
     let first = lora.parts.compactMap(\.site.layer).min() ?? 0
     return [
@@ -58,7 +59,7 @@ public enum MLXWriter {
   }
 
   /// Names within a block where every block from the first on has the same sites; else whole paths.
-  private static func keys(_ sites: [Site], _ model: any LanguageModel, from first: Int) -> [String] {
+  private static func keys(_ sites: [Site], _ model: any Model, from first: Int) -> [String] {
     var byLayer: [Int: Set<String>] = [:]
     var others: [String] = []
     for site in sites {

@@ -30,7 +30,7 @@ public enum Merging {
   /// of the adapter's in `adapterFolder`, comes to lie in the directory: ``Unmerging`` works from it.
   @discardableResult
   public static func merge(
-    _ adapter: Adapter, into model: any LanguageModel, dtype: StoredType? = nil,
+    _ adapter: Adapter, into model: any Model, dtype: StoredType? = nil,
     existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], from adapterFolder: String? = nil,
     shardLimit: Int = ModelWriter.standardShardLimit, to folder: String
   ) throws -> Report {
@@ -47,7 +47,7 @@ public enum Merging {
 
   /// The merged parameters in memory, by name and in the file's shapes, for runs that give them as `ModelRun.trained`. The base is not
   /// touched: a run without them is the base's, to the bit. Refuses what ``merge`` refuses, and an adapted head that shares the table.
-  public static func parameters(_ adapter: Adapter, into model: any LanguageModel) throws -> [String: Tensor] {
+  public static func parameters(_ adapter: Adapter, into model: any Model) throws -> [String: Tensor] {
     let plan = try plan(adapter, into: model, Reports())
     if let head = plan.ownHead {
       throw Refusal("\(head.name) is the embedding table, which the adapter leaves as it is", remedy: "merge into a directory")
@@ -61,11 +61,15 @@ public enum Merging {
     var notes: [String] = []
   }
 
-  private static func plan(_ adapter: Adapter, into model: any LanguageModel, _ reports: Reports) throws(Refusal) -> Plan {
+  private static func plan(_ adapter: Adapter, into model: any Model, _ reports: Reports) throws(Refusal) -> Plan {
     guard !adapter.layout.isEmpty || !adapter.trained.isEmpty else { throw Refusal("there is no adapter to merge") }
     var plan = Plan()
     if model.quantization != nil {
       plan.notes.append("the base is quantized; the merged model is not: its weights are numbers again")
+    }
+    if let note = ModelWriter.note(of: model) { plan.notes.append(note) }
+    if !model.drawnModules.isEmpty, let name = model.freshParameters.first(where: { adapter.trained[$0] == nil }) {
+      plan.notes.append("\(name) was drawn: neither the base nor the adapter has it, and the head says nothing yet")
     }
     let types = Dictionary(model.parameters.map { ($0.name, $0.type) }) { first, _ in first }
     for (site, change) in try adapter.changes(as: .float64) {
@@ -113,7 +117,7 @@ public enum Merging {
 
   /// W + ΔW in double, as files hold it.
   private static func merged(
-    _ change: WeightChange, at site: Site, of model: any LanguageModel, _ reports: Reports
+    _ change: WeightChange, at site: Site, of model: any Model, _ reports: Reports
   ) throws(Refusal) -> Tensor {
     let base = model.base(site.id)
     let weight = base.weight(as: .float64)

@@ -6,7 +6,7 @@ import PEFTKernel
 
 /// A model directory on its way to the disk: the base's, with some tensors replaced, tensor by tensor.
 struct ModelCopy {
-  let model: any LanguageModel
+  let model: any Model
   /// Of every tensor; nil to keep each one's own.
   var dtype: StoredType?
   /// Bytes of numbers that a weight file holds at most.
@@ -24,12 +24,20 @@ struct ModelCopy {
   var codes: [String: WeightCodes] = [:]
   var quantization: QuantizationConfig?
 
-  init(_ model: any LanguageModel, dtype: StoredType?) throws(Refusal) {
+  /// Parameters of a head that the files do not have, and the type of most numbers in them: a model is loaded in one type.
+  private let drawn: Set<String>
+  private let commonType: StoredType
+
+  init(_ model: any Model, dtype: StoredType?) throws(Refusal) {
     if let dtype, dtype.isInteger {
       throw Refusal("weights cannot be stored as \(dtype.rawValue)", remedy: "use F32, BF16 or F16")
     }
     self.model = model
     self.dtype = dtype
+    drawn = model.drawnModules.isEmpty ? [] : Set(model.freshParameters)
+    var bytes: [StoredType: Int] = [:]
+    for parameter in model.parameters where parameter.storedName != nil { bytes[parameter.type, default: 0] += parameter.byteCount }
+    commonType = bytes.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key ?? .f32
   }
 
   func write(existing: AtomicDirectory.Existing, inputs: [String] = [], to folder: String) throws {
@@ -38,7 +46,7 @@ struct ModelCopy {
     // The writer's closures speak of files only; anything else they threw comes out here.
     let fault = Fault()
     var tensors = try model.parameters.flatMap { parameter in
-      try codes[parameter.name].map { Self.parts(of: name(parameter.name), $0) } ?? [try tensor(parameter, fault)]
+      try codes[parameter.name].map { Self.parts(of: name(parameter), $0) } ?? [try tensor(parameter, fault)]
     }
     if let head = ownHead {
       tensors.append(made(head.name, head.shape, dtype ?? head.type, fault, head.make))
@@ -57,7 +65,7 @@ struct ModelCopy {
   }
 
   /// Whether a file of that name may be in a directory that is written from a base.
-  static func owns(_ base: any LanguageModel) throws(FileError) -> (String) -> Bool {
+  static func owns(_ base: any Model) throws(FileError) -> (String) -> Bool {
     let companions = Set(try Companions.names(in: base.directory.path))
     return { Companions.isOfModel($0) || companions.contains($0) }
   }
@@ -67,21 +75,15 @@ struct ModelCopy {
   }
 
   /// The name that the base's file has, unless that would mix names with and without prefix.
-  private func name(_ parameter: String) -> String {
-    ownHead == nil ? storedName(parameter) ?? parameter : parameter
-  }
-
-  private func storedName(_ parameter: String) -> String? {
-    if model.directory.entry(parameter) != nil { return parameter }
-    let bare = parameter.split(separator: ".").dropFirst().joined(separator: ".")
-    return model.directory.entry(bare) == nil ? nil : bare
+  private func name(_ parameter: BaseParameter) -> String {
+    ownHead == nil && drawn.isEmpty ? parameter.storedName ?? parameter.name : parameter.name
   }
 
   private func tensor(_ parameter: BaseParameter, _ fault: Fault) throws(FileError) -> SafetensorsWriter.Tensor {
-    let name = name(parameter.name)
-    let type = dtype ?? parameter.type
+    let name = name(parameter)
+    let type = dtype ?? (drawn.contains(parameter.name) ? commonType : parameter.type)
     if let make = changed[parameter.name] { return made(name, parameter.shape, type, fault, make) }
-    guard let stored = storedName(parameter.name), let entry = model.directory.entry(stored),
+    guard let stored = parameter.storedName, let entry = model.directory.entry(stored),
       let shard = model.directory.shard(stored)
     else { return made(name, parameter.shape, type, fault) { model.parameter(parameter.name) } }
     if entry.dtype == type { return .init(copying: entry, of: shard, as: name) }
@@ -155,7 +157,7 @@ struct ModelCopy {
   }
 
   private func config() -> JSON {
-    var members = model.directory.config.members ?? []
+    var members = model.configuration.members ?? []
     func set(_ key: String, _ value: JSON) {
       if let at = members.firstIndex(where: { $0.key == key }) {
         members[at].value = value

@@ -8,13 +8,22 @@ public enum ModelWriter {
   /// Bytes of numbers that a weight file holds at most, where nobody says otherwise: 5 GB.
   public static var standardShardLimit: Int { WeightFiles.standardLimit }
 
+  /// What a written model lacks of its base's files, in words: tensors that nothing is computed with here, such as heads of pretraining
+  /// and poolers that no head reads. Nil where it lacks nothing.
+  public static func note(of model: any Model) -> String? {
+    guard !model.leftOut.isEmpty else { return nil }
+    let architecture = model.configuration["architectures"]?.array?.first?.string.map { ", a \($0)," } ?? ""
+    return "left out \(AdapterNames.listed(model.leftOut.sorted())): the model\(architecture) does not compute with them"
+  }
+
   /// Writes a Hugging Face directory: the model's parameters, those in `replacing` (by name, in the file's shape) with new
-  /// values, rounded once to `dtype` (nil: each to its own); config and tokenizer files as the base has them.
+  /// values, rounded once to `dtype` (nil: each to its own); config and tokenizer files as the base has them, but for a head that the
+  /// model was given.
   ///
   /// Tied tensors are written once, in several files of at most `shardLimit` bytes where one would be larger. The directory appears whole or not at all. Refuses values that are not finite or that
   /// the type cannot hold, and names the model does not know. The base and `inputs` are never replaced.
   public static func write(
-    _ model: any LanguageModel, replacing: [String: Tensor] = [:], dtype: StoredType? = nil,
+    _ model: any Model, replacing: [String: Tensor] = [:], dtype: StoredType? = nil,
     existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], shardLimit: Int = standardShardLimit, to folder: String
   ) throws {
     let known = Set(model.parameters.map(\.name))
@@ -30,7 +39,7 @@ public enum ModelWriter {
 
   /// Writes a model directory in which the weights of `codes` (by name) are held in few bits, as `config` says; all else is the base's.
   public static func write(
-    _ model: any LanguageModel, codes: [String: WeightCodes], _ config: QuantizationConfig,
+    _ model: any Model, codes: [String: WeightCodes], _ config: QuantizationConfig,
     existing: AtomicDirectory.Existing = .refuse, inputs: [String] = [], to folder: String
   ) throws {
     var copy = try ModelCopy(model, dtype: nil)
@@ -41,7 +50,7 @@ public enum ModelWriter {
 
   /// Refuses a folder that ``write(_:replacing:dtype:existing:inputs:to:)`` would not replace.
   public static func check(
-    _ folder: String, model: any LanguageModel, existing: AtomicDirectory.Existing, inputs: [String] = []
+    _ folder: String, model: any Model, existing: AtomicDirectory.Existing, inputs: [String] = []
   ) throws(FileError) {
     try AtomicDirectory.check(
       folder, existing: existing, owns: try ModelCopy.owns(model), inputs: inputs + [model.directory.path])

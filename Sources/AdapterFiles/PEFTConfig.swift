@@ -13,22 +13,27 @@ struct PEFTConfig {
 
   var members: [JSON.Member] { fields.map { .init($0.key, $0.value) } }
 
-  /// Fields that every adapter of causal language models has.
+  /// Fields that every adapter has.
   init(
-    peftType: String, sites: [Site], model: any LanguageModel, subset: TrainableSubset = TrainableSubset(roles: [])
+    peftType: String, sites: [Site], model: any Model, subset: TrainableSubset = TrainableSubset(roles: [])
   ) {
+    let saved = Set(model.tensors(of: subset, at: sites))
+    let savesHead = model.sites.allSatisfy { $0.use != "head" || saved.contains($0.id.path + ".weight") }
+    let task = PEFTTask.word(for: model, savesHead: savesHead)
     fields = [
-      "peft_type": .string(peftType), "task_type": "CAUSAL_LM", "inference_mode": true,
+      "peft_type": .string(peftType), "task_type": task, "inference_mode": true,
       Self.baseKey: .string(model.directory.path),
       "target_modules": .array(PEFTTargets.names(of: sites, among: model.adaptable).map(JSON.string)),
       // One flag for all: PEFT itself looks at each module.
       "fan_in_fan_out": .bool(!sites.isEmpty && sites.allSatisfy { model.base($0.id).isTransposed }),
     ]
-    fields.merge(PEFTBaseTensors.fields(subset, peftType: peftType)) { $1 }
+    fields.merge(PEFTBaseTensors.fields(subset, peftType: peftType, model)) { $1 }
+    // As PEFT has it.
+    if task.isNull { fields["auto_mapping"] = PEFTTask.mapping(for: model) }
   }
 
   /// The method in PEFT's words where PEFT has it.
-  init(_ adapter: Adapter, _ entry: MethodEntry, _ registry: MethodRegistry, _ model: any LanguageModel) {
+  init(_ adapter: Adapter, _ entry: MethodEntry, _ registry: MethodRegistry, _ model: any Model) {
     guard let dialect = Self.dialect(for: adapter, entry, registry) else {
       self.init(peftType: Self.ownType(entry, registry), sites: adapter.sites, model: model, subset: entry.trainable)
       if !entry.trainable.takesBase { (fields["bias"], fields["modules_to_save"]) = (nil, nil) }
@@ -85,7 +90,7 @@ struct PEFTConfig {
       guard let tensor = adapter.tensors.optional(counts.tensor, site.id), .int(tensor.count) != fields[counts.option] else {
         return nil
       }
-      return .init(site.id.path, .int(tensor.count))
+      return .init(site.modulePath.path, .int(tensor.count))
     }
     fields[pattern] = .object(own)
   }
@@ -103,12 +108,12 @@ struct PEFTConfig {
     var (ranks, alphas): ([JSON.Member], [JSON.Member]) = ([], [])
     for site in adapter.sites {
       guard let rank = adapter.tensors.optional(Self.factors(at: site).down, site.id)?.rows else { continue }
-      if rank != common.rank { ranks.append(.init(site.id.path, .int(rank))) }
+      if rank != common.rank { ranks.append(.init(site.modulePath.path, .int(rank))) }
       let divisor = fields["use_rslora"] == true ? Double(rank).squareRoot() : Double(rank)
       let product = projection.scale(at: site) * divisor
       // The scale was rounded: the number that was meant is among those given.
       let alpha = ([common.alpha] + given).first { abs($0 - product) <= 1e-12 * abs(product) } ?? product
-      if alpha != common.alpha { alphas.append(.init(site.id.path, Self.plain(.double(alpha), like: 8))) }
+      if alpha != common.alpha { alphas.append(.init(site.modulePath.path, Self.plain(.double(alpha), like: 8))) }
     }
     fields["rank_pattern"] = .object(ranks)
     fields["alpha_pattern"] = .object(alphas)
@@ -118,7 +123,7 @@ struct PEFTConfig {
 extension PEFTConfig {
   /// A plain LoRA with these ranks and alphas by site.
   init(
-    ranks: [Int], alphas: [Double], hasBias: Bool, sites: [Site], model: any LanguageModel,
+    ranks: [Int], alphas: [Double], hasBias: Bool, sites: [Site], model: any Model,
     subset: TrainableSubset = TrainableSubset(roles: [])
   ) {
     self.init(peftType: PEFTDialect.lora.peftType, sites: sites, model: model, subset: subset)
@@ -129,7 +134,7 @@ extension PEFTConfig {
     fields["lora_dropout"] = 0.0
     fields["lora_bias"] = .bool(hasBias)
     fields["init_lora_weights"] = true
-    func pattern(_ values: [(Site, JSON)]) -> JSON { .object(values.map { .init($0.id.path, $1) }) }
+    func pattern(_ values: [(Site, JSON)]) -> JSON { .object(values.map { .init($0.modulePath.path, $1) }) }
     fields["rank_pattern"] = pattern(zip(sites, ranks).filter { $1 != rank }.map { ($0, .int($1)) })
     fields["alpha_pattern"] = pattern(zip(sites, alphas).filter { $1 != alpha }.map { ($0, Self.plain(.double($1), like: 8)) })
   }

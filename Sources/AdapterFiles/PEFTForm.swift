@@ -12,14 +12,14 @@ struct PEFTForm {
   var options: [String: OptionValue]
   var notes: [String] = []
 
-  mutating func settle(on model: any LanguageModel) throws(FileError) {
+  mutating func settle(on model: any Model) throws(FileError) {
     if said.refusesTransposed, let site = sites.first(where: { model.base($0.id).isTransposed }) {
       throw FileError(
         .badData, folder.configPath, "target_modules: chooses \(site.id), whose weight files hold transposed",
         cause: "PEFT has no \(said.type) there", remedy: "check that the adapter belongs to this base")
     }
     try makeUp()
-    if let counts = said.counts { try count(counts) }
+    if let counts = said.counts { try count(counts, AdapterNames(sites, of: model)) }
   }
 
   /// Options for the tensors that the file leaves out.
@@ -41,16 +41,16 @@ struct PEFTForm {
   }
 
   /// Counts by whole paths, as the tensors have them.
-  private mutating func count(_ counts: Dialect.Counts) throws(FileError) {
+  private mutating func count(_ counts: Dialect.Counts, _ spelled: AdapterNames) throws(FileError) {
     guard let pattern = counts.pattern, case .map(let given)? = options[pattern], !given.isEmpty,
       counts.unless.map({ options[$0] != .bool(true) }) ?? true
     else { return }
-    let known = Set(sites.map { AdapterNames.canonical(TensorKey(counts.tensor, $0.id)) })
-    let (found, _) = try AdapterNames.matched(folder.weights.tensors.map(\.name), with: known, path: folder.weights.path)
+    let known = KnownTensors(sites.map { spelled.all(TensorKey(counts.tensor, $0.id)) })
+    let (found, _) = try known.matched(folder.weights.tensors.map(\.name), path: folder.weights.path)
     let allowed = [options[counts.option]].compactMap { $0?.number } + given.values.compactMap(\.number)
     var own: [String: OptionValue] = [:]
     for site in sites {
-      guard let name = found[AdapterNames.canonical(TensorKey(counts.tensor, site.id))],
+      guard let name = found[spelled.canonical(TensorKey(counts.tensor, site.id))],
         let shape = folder.weights.entry(name)?.shape, shape.count == 1
       else { continue }
       guard allowed.contains(Double(shape[0])) else {

@@ -16,7 +16,7 @@ struct PEFTImport {
   private(set) var rebuildsBase = false
 
   /// Refuses by name what this project does not compute as PEFT would.
-  init(_ folder: AdapterFolder, _ model: any LanguageModel, _ registry: MethodRegistry) throws(FileError) {
+  init(_ folder: AdapterFolder, _ model: any Model, _ registry: MethodRegistry) throws(FileError) {
     dialect = try Self.dialect(folder, registry)
     let config = folder.config
     for demand in dialect.demands {
@@ -26,7 +26,7 @@ struct PEFTImport {
         remedy: demand.remedy.isEmpty ? "merge the adapter in PEFT" : demand.remedy)
     }
     try Self.checkStart(folder, dialect)
-    try Self.checkTask(folder, &notes)
+    try Self.checkTask(folder, model, &notes)
     let known = dialect.fields
     let unknown = (config.members ?? []).map(\.key).filter { !known.contains($0) }.sorted()
     if !unknown.isEmpty {
@@ -57,7 +57,7 @@ struct PEFTImport {
     }
     if dialect.peftType == PEFTDialect.lora.peftType {
       var patterns = PEFTPatterns(folder: folder, sites: sites, options: overrides)
-      try patterns.settle()
+      try patterns.settle(on: model)
       overrides = patterns.options
       notes += patterns.notes
       // PEFT bounds no rank; where ours bounds it, an option lifts that.
@@ -80,7 +80,7 @@ struct PEFTImport {
 
   /// How the tensors started. Where the base gave way to it, the base is changed again: PEFT decomposes the weights anew as well.
   private mutating func readStart(
-    _ folder: AdapterFolder, _ model: any LanguageModel, _ registry: MethodRegistry
+    _ folder: AdapterFolder, _ model: any Model, _ registry: MethodRegistry
   ) throws(FileError) {
     guard let field = dialect.startField, let word = folder.config[field] else { return }
     var value = word
@@ -155,14 +155,14 @@ struct PEFTImport {
     }
   }
 
-  private static func checkTask(_ folder: AdapterFolder, _ notes: inout [String]) throws(FileError) {
+  private static func checkTask(_ folder: AdapterFolder, _ model: any Model, _ notes: inout [String]) throws(FileError) {
     let types = ["CAUSAL_LM", "FEATURE_EXTRACTION", "QUESTION_ANS", "SEQ_2_SEQ_LM", "SEQ_CLS", "TOKEN_CLS"]
     let value = folder.config["task_type"] ?? .null
-    guard !value.isNull, value != "CAUSAL_LM" else { return }
+    guard !value.isNull, value != PEFTTask.word(for: model) else { return }
     guard let type = value.string, types.contains(type) else {
       throw FileError(
         .badData, folder.configPath, "task_type: is \(value.text())", remedy: "known: \(types.joined(separator: ", "))")
     }
-    notes.append("task_type is \(type): the adapter is used in a causal language model all the same")
+    notes.append("task_type is \(type): the adapter is used in \(PEFTTask.text(for: model)) all the same")
   }
 }

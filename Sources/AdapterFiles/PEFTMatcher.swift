@@ -8,7 +8,7 @@ struct PEFTMatcher {
     case list([String])
     /// An expression that the whole path matches.
     case pattern(PathPattern)
-    /// Every linear map but the output head.
+    /// Every linear map but, mostly, the head.
     case allLinear
 
     func take(_ path: String) -> Bool {
@@ -33,6 +33,16 @@ struct PEFTMatcher {
   var layers: Set<Int>?
   /// What stands before a layer's number, one after the other; empty for any name.
   var layerPatterns: [PathPattern] = []
+  /// Whether a head is one of the linear maps.
+  var takesHeads = false
+
+  /// The names that modules are looked up by.
+  enum Names {
+    /// What the libraries call them today.
+    case today
+    /// Whatever they have called them.
+    case any
+  }
 
   func answer(_ path: String) -> Answer {
     if isOff(path) { return .excluded }
@@ -62,15 +72,15 @@ struct PEFTMatcher {
   }
 
   /// The sites that are meant, in the order of the model. Refuses modules that are meant and are no sites.
-  func sites(of model: any LanguageModel) throws(Refusal) -> [Site] {
+  func sites(of model: any Model, by names: Names) throws(Refusal) -> [Site] {
+    func paths(_ site: Site) -> [String] { names == .today ? [site.modulePath.path] : site.paths }
     if case .allLinear = targets {
-      let linear = model.sites.filter { $0.kind == .linear && $0.use != "head" }
-      return try some(linear.filter { !$0.paths.contains(where: isOff) }, of: linear)
+      let linear = model.sites.filter { $0.kind == .linear && (takesHeads || $0.use != "head") }
+      return try some(linear.filter { !paths($0).contains(where: isOff) }, of: linear)
     }
-    // A module may be called by any name that its libraries had for it.
-    let sites = Dictionary(model.adaptable.flatMap { site in site.paths.map { ($0, site) } }) { first, _ in first }
+    let sites = Dictionary(model.adaptable.flatMap { site in paths(site).map { ($0, site) } }) { first, _ in first }
     var taken: Set<SiteID> = []
-    for path in Self.modules(of: model) where answer(path) == .taken {
+    for path in Self.modules(of: model, by: names) where answer(path) == .taken {
       guard let site = sites[path] else {
         throw Refusal("target_modules: means \(path), which is no linear map", remedy: "name linear maps only")
       }
@@ -79,7 +89,7 @@ struct PEFTMatcher {
     let words = Self(targets: targets, exclude: nil, subset: TrainableSubset(roles: []))
     return try some(
       model.adaptable.filter { taken.contains($0.id) },
-      of: model.adaptable.filter { $0.paths.contains { words.answer($0) == .taken } })
+      of: model.adaptable.filter { paths($0).contains { words.answer($0) == .taken } })
   }
 
   private func isOff(_ path: String) -> Bool { exclude?.take(path) == true || subset.keepsAdaptersOff(path) }
@@ -100,9 +110,15 @@ struct PEFTMatcher {
   }
 
   /// The paths of all modules that hold tensors, or modules with tensors.
-  private static func modules(of model: any LanguageModel) -> [String] {
+  private static func modules(of model: any Model, by names: Names) -> [String] {
     var (paths, seen): ([String], Set<String>) = ([], [])
-    for name in model.tensorNames + model.sites.flatMap({ $0.paths.map { $0 + ".weight" } }) {
+    let spellings = model.tensorSpellings
+    let tensors = model.tensorNames.flatMap { (name) -> [String] in
+      let all = spellings[name] ?? [name]
+      return names == .today ? [all[0]] : all
+    }
+    let maps = model.sites.flatMap { site in (names == .today ? [site.modulePath.path] : site.paths).map { $0 + ".weight" } }
+    for name in tensors + maps {
       for index in name.indices where name[index] == "." {
         let path = String(name[..<index])
         if seen.insert(path).inserted { paths.append(path) }

@@ -1,4 +1,5 @@
 import Files
+import Models
 import PEFTKernel
 
 /// Ranks and alphas by pattern, in a config of PEFT's.
@@ -10,7 +11,7 @@ struct PEFTPatterns {
   var notes: [String] = []
 
   /// PEFT loses the order of its patterns in files, so the shapes say which rank a site has; patterns only check them.
-  mutating func settle() throws(FileError) {
+  mutating func settle(on model: any Model) throws(FileError) {
     let alphas = try matches("alpha_pattern")
     for site in sites {
       let matching = alphas(site)
@@ -27,13 +28,14 @@ struct PEFTPatterns {
       options["alpha_pattern"] = .map(table.filter { used.contains($0.key) })
     }
     guard case .map(let patterns)? = options["rank_pattern"], !patterns.isEmpty else { return }
-    let factors = Set(sites.map { AdapterNames.canonical(TensorKey(PEFTConfig.factors(at: $0).down, $0.id)) })
-    let (found, _) = try AdapterNames.matched(folder.weights.tensors.map(\.name), with: factors, path: folder.weights.path)
+    let spelled = AdapterNames(sites, of: model)
+    let factors = sites.map { spelled.all(TensorKey(PEFTConfig.factors(at: $0).down, $0.id)) }
+    let (found, _) = try KnownTensors(factors).matched(folder.weights.tensors.map(\.name), path: folder.weights.path)
     var ranks: [String: OptionValue] = [:]
     let matches = try matches("rank_pattern")
     for site in sites {
       let keys = matches(site)
-      guard let name = found[AdapterNames.canonical(TensorKey(PEFTConfig.factors(at: site).down, site.id))],
+      guard let name = found[spelled.canonical(TensorKey(PEFTConfig.factors(at: site).down, site.id))],
         let shape = folder.weights.entry(name)?.shape, let rank = shape.first
       else { continue }
       let expected = keys.isEmpty ? [options["r"] ?? .null] : keys.compactMap { patterns[$0] }
@@ -59,6 +61,6 @@ struct PEFTPatterns {
       }
       expressions.append((key, expression))
     }
-    return { site in expressions.filter { $0.expression.matches(site.id.path) }.map(\.key) }
+    return { site in expressions.filter { site.paths.contains(where: $0.expression.matches) }.map(\.key) }
   }
 }

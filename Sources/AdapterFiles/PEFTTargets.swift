@@ -7,7 +7,7 @@ import PEFTKernel
 enum PEFTTargets {
   /// The sites that the config chooses, by PEFT's rules. None stands where a module is saved whole.
   static func sites(
-    _ folder: AdapterFolder, _ model: any LanguageModel, _ subset: TrainableSubset, _ said: Dialect?, _ notes: inout [String]
+    _ folder: AdapterFolder, _ model: any Model, _ subset: TrainableSubset, _ said: Dialect?, _ notes: inout [String]
   ) throws(FileError) -> [Site] {
     let config = folder.config
     func fault(_ what: String, _ remedy: String? = nil) -> FileError {
@@ -26,11 +26,40 @@ enum PEFTTargets {
     }
     guard let targets else { return [] }
     var matcher = PEFTMatcher(targets: targets, exclude: try words("exclude_modules", folder), subset: subset)
+    // PEFT leaves heads out of the linear maps that it can tell: those of tokens, and of texts' classes.
+    matcher.takesHeads = !(model is any LanguageModel) && config["task_type"] != "SEQ_CLS"
     try readLayers(config, into: &matcher, fault)
-    do throws(Refusal) { return try matcher.sites(of: model) } catch {
+    do throws(Refusal) { return try sites(matcher, of: model, named: names(in: folder, model)) } catch {
       throw fault(
         error.reason, error.remedy.isEmpty ? "check that the adapter belongs to this \(model.modelType) model" : error.remedy)
     }
+  }
+
+  /// By which names the file calls the sites that it has tensors of; nil where it has none.
+  private static func names(in folder: AdapterFolder, _ model: any Model) -> PEFTMatcher.Names? {
+    let today = Set(model.adaptable.map(\.modulePath.path))
+    let others = Set(model.adaptable.flatMap(\.paths)).subtracting(today)
+    var isToday = false
+    for name in folder.weights.tensors.map(\.name) {
+      var path = name.hasPrefix("base_model.model.") ? name.dropFirst("base_model.model.".count) : name[...]
+      while let dot = path.lastIndex(of: ".") {
+        path = path[..<dot]
+        if others.contains(String(path)) { return .any }
+        guard today.contains(String(path)) else { continue }
+        isToday = true
+        break
+      }
+    }
+    return isToday ? .today : nil
+  }
+
+  private static func sites(
+    _ matcher: PEFTMatcher, of model: any Model, named names: PEFTMatcher.Names?
+  ) throws(Refusal) -> [Site] {
+    if let names { return try matcher.sites(of: model, by: names) }
+    // Nothing in the file says whether it goes by the names of today.
+    if let sites = try? matcher.sites(of: model, by: .today) { return sites }
+    return try matcher.sites(of: model, by: .any)
   }
 
   private static func readLayers(
@@ -101,14 +130,15 @@ enum PEFTTargets {
     let chosen = Set(sites.map(\.id))
     var names: [String] = []
     for site in sites {
-      let parts = site.id.path.split(separator: ".")
+      let path = site.modulePath.path
+      let parts = path.split(separator: ".")
       let suffixes = (1...max(parts.count, 1)).map { parts.suffix($0).joined(separator: ".") }
       let name =
         suffixes.first { suffix in
           all.allSatisfy { other in
-            chosen.contains(other.id) || !(other.id.path == suffix || other.id.path.hasSuffix("." + suffix))
+            chosen.contains(other.id) || !(other.modulePath.path == suffix || other.modulePath.path.hasSuffix("." + suffix))
           }
-        } ?? site.id.path
+        } ?? path
       if !names.contains(name) { names.append(name) }
     }
     return names.sorted()

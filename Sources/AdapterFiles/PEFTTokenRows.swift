@@ -12,12 +12,14 @@ struct PEFTTokenRows {
   /// By the name of the table's tensor: which rows, in the order of the file.
   private(set) var rows: [String: [Int]] = [:]
 
-  /// What a file calls the rows of a table.
-  static func canonical(_ name: String) -> String {
-    AdapterNames.trained(String(name.dropLast("weight".count)) + "token_adapter.trainable_tokens_delta", at: [])
+  /// What files may call the rows of a table.
+  private static func names(_ name: String, _ model: any Model) -> [String] {
+    AdapterNames([], of: model).all(trained: name).map {
+      String($0.dropLast("weight".count)) + "token_adapter.trainable_tokens_delta"
+    }
   }
 
-  init(_ folder: AdapterFolder, _ model: any LanguageModel) throws(FileError) {
+  init(_ folder: AdapterFolder, _ model: any Model) throws(FileError) {
     let given = folder.config["trainable_token_indices"] ?? .null
     guard !PEFTDialect.isUnset(given) else { return }
     func fault(_ what: String) -> FileError { FileError(.badData, folder.configPath, "trainable_token_indices: \(what)") }
@@ -48,11 +50,11 @@ struct PEFTTokenRows {
   }
 
   /// The subset with the tables among its modules. Refuses tables that are trained in full already.
-  func extend(_ subset: inout TrainableSubset, _ model: any LanguageModel, _ folder: AdapterFolder, _ notes: inout [String])
+  func extend(_ subset: inout TrainableSubset, _ model: any Model, _ folder: AdapterFolder, _ notes: inout [String])
     throws(FileError)
   {
     guard !rows.isEmpty else { return }
-    let full = subset.baseTensors(among: model.tensorNames, at: [])
+    let full = model.tensors(of: subset, at: [])
     if let name = rows.keys.sorted().first(where: full.contains) {
       throw FileError(.badData, folder.configPath, "trainable_token_indices: \(name) is in modules_to_save as well")
     }
@@ -64,7 +66,7 @@ struct PEFTTokenRows {
   }
 
   /// A table with the rows of the file in their places; nil where the file has none for it.
-  func table(_ name: String, _ delta: Tensor, _ model: any LanguageModel) -> Tensor {
+  func table(_ name: String, _ delta: Tensor, _ model: any Model) -> Tensor {
     let table = model.values(of: name)
     var values = table.floats
     let (width, floats) = (table.columns, delta.floats)
@@ -75,22 +77,22 @@ struct PEFTTokenRows {
   }
 
   /// What is to be read of the file for `name`, one of the tensors that belong to the adapter; nil for what shares another's rows.
-  func part(_ name: String, _ model: any LanguageModel, at sites: [Site], in weights: SafetensorsFile) -> TrainedTensor? {
+  func part(_ name: String, _ model: any Model, _ spelled: AdapterNames, in weights: SafetensorsFile) -> TrainedTensor? {
     guard let ids = rows[name] else {
-      return TrainedTensor(name: name, canonical: AdapterNames.trained(name, at: sites), shape: model.shape(of: name) ?? [])
+      return TrainedTensor(name: name, names: spelled.all(trained: name), shape: model.shape(of: name) ?? [])
     }
-    let canonical = Self.canonical(name)
+    let names = Self.names(name, model)
     // A tied head has no rows of its own in the file.
     if let head = model.sharedHead, head.name == name, rows[head.table] != nil,
-      !weights.tensors.contains(where: { AdapterNames.resolve($0.name, among: [canonical]) != nil })
+      !weights.tensors.contains(where: { KnownTensors([names]).resolve($0.name) != nil })
     {
       return nil
     }
-    return TrainedTensor(name: name, canonical: canonical, shape: [ids.count, model.shape(of: name)?.last ?? 0])
+    return TrainedTensor(name: name, names: names, shape: [ids.count, model.shape(of: name)?.last ?? 0])
   }
 
   /// The tensors that belong to the adapter, from what was read.
-  func whole(_ read: [String: Tensor], _ model: any LanguageModel) -> [String: Tensor] {
+  func whole(_ read: [String: Tensor], _ model: any Model) -> [String: Tensor] {
     var whole = read
     for name in rows.keys { whole[name] = read[name].map { table(name, $0, model) } }
     if let head = model.sharedHead, rows[head.name] != nil, whole[head.name] == nil {

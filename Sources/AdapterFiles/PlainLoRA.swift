@@ -22,8 +22,15 @@ struct PlainLoRA {
   var dropout = 0.0
   var notes: [String] = []
 
+  /// Refuses a model that mlx-lm has none of: it reads and writes language models only.
+  static func checkMLX(_ model: any Model) throws(Refusal) {
+    guard !(model is any LanguageModel) else { return }
+    throw Refusal(
+      "mlx-lm has no \(model.modelType) models: it knows language models only", remedy: "use PEFT's layout, or merge the adapter")
+  }
+
   /// The adapter, by the entry of the registry that PEFT's layout would give it.
-  func adapter(for model: any LanguageModel, registry: MethodRegistry) throws -> StoredAdapter {
+  func adapter(for model: any Model, registry: MethodRegistry) throws -> StoredAdapter {
     let dialect = parts.contains { $0.magnitude != nil } ? PEFTDialect.dora : PEFTDialect.lora
     let parts = model.adaptable.compactMap { site in self.parts.first { $0.site == site } }
     guard let first = parts.first else { throw FileError(.badData, path, "adapts nothing") }
@@ -79,7 +86,7 @@ extension PlainLoRA {
   /// The parts of an adapter that can be written as plain factors, or as DoRA where that is asked for and the adapter is just that.
   /// Refuses what neither can say, by name.
   init(
-    _ adapter: Adapter, of model: any LanguageModel, rank: Int?, format: AdapterFormat, report: inout LoRAConversion.Report?
+    _ adapter: Adapter, of model: any Model, rank: Int?, format: AdapterFormat, report: inout LoRAConversion.Report?
   ) throws(Refusal) {
     path = ""
     let name = format == .gguf ? "GGUF" : "mlx-lm's layout"

@@ -14,8 +14,8 @@ struct RepeatedTensors {
     for spec in layout where spec.key.scope == .model && repeated.contains(spec.key.name) {
       let name = spec.key.name
       let copies = unknown.filter { $0.hasSuffix("." + name) || $0.contains(".\(name).") }.sorted()
-      guard let first = names[AdapterNames.canonical(spec.key)] ?? copies.first else { continue }
-      self.names[AdapterNames.canonical(spec.key)] = first
+      guard let first = names[AdapterNames.plain(spec.key)] ?? copies.first else { continue }
+      self.names[AdapterNames.plain(spec.key)] = first
       let bytes = try weights.bytes(of: first)
       for copy in copies where copy != first {
         guard weights.entry(copy)?.dtype == weights.entry(first)?.dtype, try weights.bytes(of: copy).elementsEqual(bytes) else {

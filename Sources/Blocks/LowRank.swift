@@ -41,11 +41,11 @@ public struct LowRank: Projection {
     fill = { site, _ in (.uniform(bound: 1 / Double(site.inputs).squareRoot()), .zeros) }
   }
 
-  public func rank(at site: Site) -> Int { rankPattern[site.id].flatMap { Int(exactly: $0) } ?? rank }
+  public func rank(at site: Site) -> Int { rankPattern[site].flatMap { Int(exactly: $0) } ?? rank }
 
   /// s at a site.
   public func scale(at site: Site) -> Double {
-    let (rank, alpha) = (Double(rank(at: site)), alphaPattern[site.id] ?? alpha)
+    let (rank, alpha) = (Double(rank(at: site)), alphaPattern[site] ?? alpha)
     return scaling == .rslora ? alpha / rank.squareRoot() : alpha / rank
   }
 
@@ -55,10 +55,10 @@ public struct LowRank: Projection {
         throw Refusal("\(name): '\(pattern)' matches no adapted site", remedy: "correct or remove it")
       }
     }
-    let most = sites.filter { rankPattern[$0.id] == nil }.map { min($0.inputs, $0.outputs) }.min() ?? 1
+    let most = sites.filter { rankPattern[$0] == nil }.map { min($0.inputs, $0.outputs) }.min() ?? 1
     var specs: [TensorSpec] = []
     for site in sites {
-      if let value = rankPattern[site.id], !LowRank.ranks.contains(Int(exactly: value) ?? 0) {
+      if let value = rankPattern[site], !LowRank.ranks.contains(Int(exactly: value) ?? 0) {
         throw Refusal(
           "rank_pattern gives \(site.id) the rank \(value)", remedy: "use an integer from 1 to \(LowRank.ranks.upperBound)")
       }
@@ -132,10 +132,10 @@ extension LowRank: Approximating {
   }
 }
 
-/// Values for sites whose path matches a pattern: the pattern as a whole, or behind a dot.
+/// Values for sites of which a path matches a pattern: the pattern as a whole, or behind a dot.
 public struct SitePatterns: Sendable {
   private let entries: [(pattern: String, value: Double)]
-  /// Which entry a path has: asked for at every site in every pass, where expressions would cost more than the products.
+  /// Which entry a site has, by its path: asked for at every site in every pass, where expressions would cost more than the products.
   private let found = Found()
 
   private final class Found: Sendable {
@@ -149,18 +149,21 @@ public struct SitePatterns: Sendable {
     }
   }
 
-  public subscript(site: SiteID) -> Double? {
+  public subscript(site: Site) -> Double? {
     if entries.isEmpty { return nil }
-    if let known = found.entries.withLock({ $0[site.path] }) { return known }
-    let value = entries.first { matches($0.pattern, site.path) }?.value
-    found.entries.withLock { $0[site.path] = .some(value) }
+    let path = site.id.path
+    if let known = found.entries.withLock({ $0[path] }) { return known }
+    let value = entries.first { matches($0.pattern, site) }?.value
+    found.entries.withLock { $0[path] = .some(value) }
     return value
   }
 
   /// The first pattern that no site has, in the order of the alphabet.
   public func unmatched(by sites: [Site]) -> String? {
-    entries.map(\.pattern).sorted().first { pattern in !sites.contains { matches(pattern, $0.id.path) } }
+    entries.map(\.pattern).sorted().first { pattern in !sites.contains { matches(pattern, $0) } }
   }
+
+  private func matches(_ pattern: String, _ site: Site) -> Bool { site.paths.contains { matches(pattern, $0) } }
 
   /// `^(.*\.)?(pattern)$`, as PEFT reads a pattern.
   private func matches(_ pattern: String, _ path: String) -> Bool {

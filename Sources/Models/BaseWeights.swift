@@ -27,7 +27,7 @@ struct BaseWeights: Sendable {
         let codes = try reader.codes()
         matrices[tensor.name] = FrozenMatrix(codes, isTransposed: tensor.isTransposed)
         let type = directory.entry(stored.numbers[plan.numbered] ?? "")?.dtype ?? .f32
-        parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: type, codes: codes.byteCount))
+        parameters.append(tensor.parameter(type, codes: codes.byteCount))
         continue
       }
       guard let name = stored.numbers[tensor.name], let entry = directory.entry(name), let file = directory.shard(name) else {
@@ -41,7 +41,7 @@ struct BaseWeights: Sendable {
         throw FileError(
           .badData, file.path, "tensor '\(name)' is \(entry.dtype.rawValue)", cause: "weights are F32, F16 or BF16")
       }
-      parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: entry.dtype))
+      parameters.append(tensor.parameter(entry.dtype, stored: name))
       switch tensor.kind {
       case .matrix: keep(try Self.matrix(entry, type, file, tensor), tensor)
       case .gains, .biases, .vector, .number:
@@ -71,7 +71,7 @@ struct BaseWeights: Sendable {
   }
 
   private mutating func draw(_ tensor: PlannedTensor, _ plan: WeightPlan, _ seed: UInt64) {
-    parameters.append(BaseParameter(name: tensor.name, shape: tensor.shape, type: .f32))
+    parameters.append(tensor.parameter(.f32))
     func drawn(_ shape: [Int]) -> Tensor {
       var random = Philox(key: seed).stream(tensor.name)
       return random.normal(shape, deviation: tensor.deviation ?? plan.deviation)

@@ -93,7 +93,7 @@ struct Decoder: LanguageModel {
     // A float even where the model is wider, as in transformers.
     embeddingScale = config.embeddingScale.map { Double(Float($0)) }.map { WeightType(type ?? .f32)?.rounded($0) ?? $0 }
     let tables = ([embedding.name] + (positions.map { [$0.name] } ?? [])).map { name in
-      (site: DecoderPlan.table(name, weights.matrix(name), isToken: name == plan.embedding), matrix: weights.matrix(name))
+      (site: plan.table(name, weights.matrix(name)), matrix: weights.matrix(name))
     }
     self.tables = tables.map(\.site)
     maps = Dictionary(

@@ -32,6 +32,7 @@ struct DecoderPlan: Sendable {
   let positions: String?
   /// Every tensor once.
   private(set) var tensors: [Tensor] = []
+  private let prefix: String
 
   /// Every map in forward order.
   var maps: [Map] {
@@ -43,25 +44,37 @@ struct DecoderPlan: Sendable {
     let hidden = config.hiddenSize
     embedding = names.embedding + ".weight"
     positions = names.positions.map { $0 + ".weight" }
-    tensors.append(Tensor(name: embedding, shape: [config.vocabularySize, hidden], kind: .matrix))
-    if let positions { tensors.append(Tensor(name: positions, shape: [config.maximumPositions, hidden], kind: .matrix)) }
+    prefix = names.prefix
     finalNorm = Norm(weight: "", bias: nil)
     head = Map(
       site: Site(id: SiteID(names.head), use: "head", outputs: config.vocabularySize, inputs: hidden),
       weight: config.isHeadTied ? embedding : names.head + ".weight")
+    add(Tensor(name: embedding, shape: [config.vocabularySize, hidden], kind: .matrix))
+    if let positions { add(Tensor(name: positions, shape: [config.maximumPositions, hidden], kind: .matrix)) }
     for index in config.layers.indices { layers.append(layer(index, config)) }
     finalNorm = norm(names.finalNorm, hidden, config)
     if !config.isHeadTied {
-      tensors.append(Tensor(name: head.weight, shape: [config.vocabularySize, hidden], kind: .matrix))
+      add(Tensor(name: head.weight, shape: [config.vocabularySize, hidden], kind: .matrix))
     }
   }
 
   /// The site of an embedding table [rows, hidden].
-  static func table(_ weight: String, _ matrix: FrozenMatrix, isToken: Bool) -> Site {
-    Site(
-      id: SiteID(String(weight.dropLast(".weight".count))), kind: .embedding,
-      use: isToken ? "embedding.token" : "embedding.position",
-      outputs: matrix.columns, inputs: matrix.rows)
+  func table(_ weight: String, _ matrix: FrozenMatrix) -> Site {
+    let path = String(weight.dropLast(".weight".count))
+    return Site(
+      id: SiteID(path), kind: .embedding, use: weight == embedding ? "embedding.token" : "embedding.position",
+      outputs: matrix.columns, inputs: matrix.rows, aliases: bare(path).map { SiteID($0) })
+  }
+
+  /// What the bare decoder of the libraries calls it, to which adapters may belong as well.
+  private func bare(_ name: String) -> [String] {
+    name.hasPrefix(prefix) ? [String(name.dropFirst(prefix.count))] : []
+  }
+
+  private mutating func add(_ tensor: Tensor) {
+    var tensor = tensor
+    tensor.aliases = bare(tensor.name)
+    tensors.append(tensor)
   }
 
   private mutating func layer(_ index: Int, _ config: DecoderConfig) -> Layer {
@@ -97,19 +110,21 @@ struct DecoderPlan: Sendable {
   private mutating func map(
     _ path: String, _ use: String, _ outputs: Int, _ inputs: Int, _ hasBias: Bool, layer: Int, transposed: Bool
   ) -> Map {
-    let site = Site(id: SiteID(path), use: use, outputs: outputs, inputs: inputs, layer: layer, hasBias: hasBias)
+    let site = Site(
+      id: SiteID(path), use: use, outputs: outputs, inputs: inputs, layer: layer, hasBias: hasBias,
+      aliases: bare(path).map { SiteID($0) })
     let map = Map(site: site, weight: path + ".weight", bias: hasBias ? path + ".bias" : nil)
-    tensors.append(
+    add(
       Tensor(
         name: map.weight, shape: transposed ? [inputs, outputs] : [outputs, inputs], kind: .matrix, isTransposed: transposed))
-    if let bias = map.bias { tensors.append(Tensor(name: bias, shape: [outputs], kind: .biases)) }
+    if let bias = map.bias { add(Tensor(name: bias, shape: [outputs], kind: .biases)) }
     return map
   }
 
   private mutating func norm(_ path: String, _ width: Int, _ config: DecoderConfig) -> Norm {
     let norm = Norm(weight: path + ".weight", bias: config.norm == .layer ? path + ".bias" : nil)
-    tensors.append(Tensor(name: norm.weight, shape: [width], kind: .gains(offset: config.gainOffset)))
-    if let bias = norm.bias { tensors.append(Tensor(name: bias, shape: [width], kind: .biases)) }
+    add(Tensor(name: norm.weight, shape: [width], kind: .gains(offset: config.gainOffset)))
+    if let bias = norm.bias { add(Tensor(name: bias, shape: [width], kind: .biases)) }
     return norm
   }
 }

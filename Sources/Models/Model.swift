@@ -46,10 +46,37 @@ extension Model {
   public var quantization: QuantizationConfig? { (try? QuantizationConfig(directory)) ?? nil }
 }
 
+extension Model {
+  /// What its head tells apart; nil where it has no such head.
+  public var classes: ClassLabels? { (self as? any Classifier)?.labels }
+
+  /// Modules that were drawn beside the weights of files, by words that ``PEFTKernel/TrainableSubset/modules`` takes: those of a new
+  /// head, and the pooler where it reads one that the files lack. Whoever trains the model has to keep them.
+  ///
+  /// None where everything was drawn, as in a fresh model.
+  public var drawnModules: [String] {
+    let fresh = Set(freshParameters)
+    guard fresh.count < parameters.count else { return [] }
+    var modules: [String] = []
+    for parameter in parameters where fresh.contains(parameter.name) {
+      let module = String((parameter.names.min { $0.count < $1.count } ?? parameter.name).prefix { $0 != "." })
+      if !modules.contains(module) { modules.append(module) }
+    }
+    return modules
+  }
+}
+
 /// A tensor of a base model, as its file holds it.
 public struct BaseParameter: Sendable, Hashable {
   /// The name with the family's prefix (`model.`, `transformer.`), whether the file writes that or not.
   public var name: String
+  /// What today's Python libraries call it, as a site's `modulePath` says: its name, unless they have renamed it, or drop the
+  /// family's prefix in a model without a head.
+  public var moduleName: String
+  /// Every other name that it has, or had, in those libraries.
+  public var aliases: [String]
+  /// What its file calls it; nil where it was drawn, or stands there in codes.
+  public var storedName: String?
   public var shape: [Int]
   /// Of its numbers; where they are coded, the type in which they are written out.
   public var type: StoredType
@@ -59,12 +86,25 @@ public struct BaseParameter: Sendable, Hashable {
   public var isQuantized: Bool
 
   /// `codes` is the bytes of the codes, where there are some.
-  public init(name: String, shape: [Int], type: StoredType, codes: Int? = nil) {
+  public init(
+    name: String, shape: [Int], type: StoredType, codes: Int? = nil, moduleName: String? = nil, aliases: [String] = [],
+    storedName: String? = nil
+  ) {
     self.name = name
+    self.moduleName = moduleName ?? name
+    self.aliases = aliases
+    self.storedName = storedName
     self.shape = shape
     self.type = type
     byteCount = codes ?? shape.reduce(type.size, *)
     isQuantized = codes != nil
+  }
+
+  /// Every name that it goes by, today's first.
+  public var names: [String] {
+    var names = [moduleName]
+    for other in [name] + aliases where !names.contains(other) { names.append(other) }
+    return names
   }
 }
 

@@ -7,6 +7,26 @@ extension Model {
   /// Given a value, that one no longer follows the table.
   public var tensorNames: [String] { parameters.map(\.name) + (sharedHead.map { [$0.name] } ?? []) }
 
+  /// Every name that people and files may call a tensor of ``tensorNames`` by, today's first.
+  public var tensorSpellings: [String: [String]] {
+    var spellings = Dictionary(parameters.map { ($0.name, $0.names) }) { first, _ in first }
+    if let head = sharedHead { spellings[head.name] = [head.name] }
+    return spellings
+  }
+
+  /// The tensors that `subset` takes with an adapter at `sites`, its words read as the libraries would, by whatever name.
+  public func tensors(of subset: TrainableSubset, at sites: [Site]) -> [String] {
+    guard subset.takesBase else { return [] }
+    let spellings = tensorSpellings
+    return subset.baseTensors(among: tensorNames, at: sites) { spellings[$0] ?? [$0] }
+  }
+
+  /// Words of a subset that no module ends with, by whatever name.
+  public func unmatchedModules(of subset: TrainableSubset) -> [String] {
+    let spellings = tensorSpellings
+    return subset.unmatchedModules(among: tensorNames) { spellings[$0] ?? [$0] }
+  }
+
   /// The values of a tensor of ``tensorNames``, widened: a copy, in the file's shape.
   public func values(of name: String) -> Tensor {
     if let head = sharedHead, head.name == name { return base(head.site.id).weight(as: .float32).copied() }
@@ -21,11 +41,10 @@ extension Model {
 
   /// The tensors that move with an adapter at `sites`. Refuses words that name no module, and adapted maps that are themselves trained.
   public func trainedNames(_ subset: TrainableSubset, at sites: [Site]) throws(Refusal) -> [String] {
-    let all = tensorNames
-    if let word = subset.unmatchedModules(among: all).first {
+    if let word = unmatchedModules(of: subset).first {
       throw Refusal("modules_to_save: no module of this \(modelType) model ends with `\(word)`")
     }
-    let names = subset.baseTensors(among: all, at: sites)
+    let names = tensors(of: subset, at: sites)
     if let site = sites.first(where: { names.contains($0.id.path + ".weight") }) {
       throw Refusal(
         "modules_to_save: \(site.id) is trained in full and adapted as well", remedy: "leave it out of one of the two")

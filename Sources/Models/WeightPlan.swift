@@ -1,3 +1,4 @@
+import Files
 import PEFTKernel
 
 /// A map of a plan: its site, and the tensors it is made of.
@@ -33,6 +34,16 @@ struct PlannedTensor: Sendable {
   var deviation: Double?
   /// Whether it is drawn even where there are files.
   var isDrawn = false
+  /// What today's libraries call it, where that is another name.
+  var moduleName: String?
+  /// Further names that it has, or had, there.
+  var aliases: [String] = []
+
+  /// The tensor of the base, of that number type, under that name in its file.
+  func parameter(_ type: StoredType, codes: Int? = nil, stored: String? = nil) -> BaseParameter {
+    BaseParameter(
+      name: name, shape: shape, type: type, codes: codes, moduleName: moduleName, aliases: aliases, storedName: stored)
+  }
 }
 
 /// What a model's files have to hold, and under which names they may.

@@ -66,7 +66,7 @@ struct NamedFolder {
   }
 
   /// Reads all of them, each for `model`.
-  static func bank(_ texts: [String], on model: any LanguageModel, _ call: Invocation) throws -> AdapterBank {
+  static func bank(_ texts: [String], on model: any Model, _ call: Invocation) throws -> AdapterBank {
     var bank = AdapterBank(on: model)
     let registry = texts.isEmpty ? nil : try call.registry()
     for text in texts {

@@ -1,6 +1,7 @@
 import AdapterFiles
 import Files
 import JSON
+import Models
 
 /// What a file or folder holds, by looking at its headers only.
 struct Inspection {
@@ -42,11 +43,13 @@ struct Inspection {
     let keys =
       isMLX
       ? ["model", "fine_tune_type", "num_layers", "lora_parameters"]
-      : ["peft_type", "base_model_name_or_path", "r", "lora_alpha", "target_modules", "bias", "modules_to_save"]
+      : ["peft_type", "task_type", "base_model_name_or_path", "r", "lora_alpha", "target_modules", "bias", "modules_to_save"]
     for key in keys {
       if let value = config[key], !value.isNull { facts.append((key, value)) }
     }
     if let method = config["swift_peft"]?["entry"]?["name"] { facts.append(("method", method)) }
+    // Damaged files are shown as far as they go.
+    addLabels(try? AdapterReader.labels(of: folder))
     let file = try SafetensorsFile(Folder.join(folder, isMLX ? "adapters.safetensors" : "adapter_model.safetensors"))
     tensors = file.tensors
     metadata = file.metadata
@@ -58,11 +61,12 @@ struct Inspection {
     let keys = [
       "model_type", "hidden_size", "n_embd", "num_hidden_layers", "n_layer", "num_attention_heads", "n_head",
       "num_key_value_heads", "intermediate_size", "vocab_size", "max_position_embeddings", "n_positions", "tie_word_embeddings",
-      "torch_dtype", "dtype",
+      "torch_dtype", "dtype", "architectures", "image_size", "patch_size", "projection_dim",
     ]
     for key in keys {
       if let value = directory.config[key], !value.isNull { facts.append((key, value)) }
     }
+    if directory.config["id2label"] != nil { addLabels(try? ClassLabels(directory)) }
     if let record = try? MergeRecord(in: folder) {
       facts.append(("merged_from", .string(record.base)))
       if let adapter = record.adapter { facts.append(("merged_adapter", .string(adapter))) }
@@ -70,6 +74,12 @@ struct Inspection {
     facts.append(("tokenizer.json", .bool(Folder.isFile(Folder.join(folder, "tokenizer.json")))))
     facts.append(("files", .array(directory.shards.map { .string(Folder.split($0.path).name) })))
     tensors = directory.tensorNames.compactMap { directory.entry($0) }
+  }
+
+  private mutating func addLabels(_ labels: ClassLabels?) {
+    guard let labels else { return }
+    facts.append(("labels", .array(labels.names.map(JSON.string))))
+    facts.append(("problem_type", .string(labels.problem.rawValue)))
   }
 
   init(run folder: String) throws(FileError) {
@@ -129,7 +139,10 @@ struct Inspection {
 
   private static func text(_ value: JSON) -> String {
     if let text = value.string { return text }
-    if let items = value.array { return items.map(text).joined(separator: ", ") }
+    if let items = value.array {
+      let shown = items.prefix(24).map(text).joined(separator: ", ")
+      return items.count > 24 ? "\(shown) and \(items.count - 24) more" : shown
+    }
     return value.text()
   }
 

@@ -22,7 +22,9 @@ public struct ClassLabels: Sendable, Hashable {
     self.problem = problem ?? (names.count == 1 ? .regression : .singleLabel)
   }
 
-  /// Of a config.json; without `id2label` two labels, or `num_labels`. `label2id` says the same again.
+  /// What a model's config.json says; without `id2label` two labels, or `num_labels`. `label2id` says the same again.
+  public init(_ directory: ModelDirectory) throws(FileError) { try self.init(ConfigReader(directory)) }
+
   init(_ reader: ConfigReader) throws(FileError) {
     var problem: Problem?
     if reader.value(["problem_type"]) != nil {

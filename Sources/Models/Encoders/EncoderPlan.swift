@@ -62,8 +62,7 @@ struct EncoderPlan: Sendable {
     finalNorm = names.finalNorm.map { norm($0, config) }
     pooledNorm = names.pooledNorm.map { norm($0, config) }
     guard case .dense(let width, _) = config.pooling, let name = names.pooler else { return }
-    pooler = map(
-      name, "pooler", width, config.hiddenSize, deviation: config.deviations.others, paths: prefixed([name]))
+    pooler = map(name, "pooler", width, config.hiddenSize, deviation: config.deviations.others)
   }
 
   private mutating func embed(_ config: EncoderConfig) {
@@ -107,14 +106,12 @@ struct EncoderPlan: Sendable {
       _ name: KeyPath<EncoderNames.Layer, String>, _ use: String, _ outputs: Int, _ inputs: Int, _ deviation: Double,
       hasBias: Bool = true
     ) -> PlannedMap {
-      let old = path(names.layer, names.layer[keyPath: name])
-      let new = names.newerLayer.map { path($0, $0[keyPath: name]) }
-      return self.map(
-        old, use, outputs, inputs, layer: index, hasBias: hasBias, deviation: deviation,
-        paths: prefixed([new, old].compactMap { $0 }))
+      self.map(
+        path(names.layer, names.layer[keyPath: name]), use, outputs, inputs, layer: index, hasBias: hasBias,
+        deviation: deviation, newer: names.newerLayer.map { path($0, $0[keyPath: name]) })
     }
     func norm(_ name: String) -> Norm {
-      self.norm(path(names.layer, name), config, others: names.newerLayer.map { [path($0, name)] } ?? [])
+      self.norm(path(names.layer, name), config, newer: names.newerLayer.map { path($0, name) })
     }
     let deviations = config.deviations
     return Layer(
@@ -137,18 +134,19 @@ struct EncoderPlan: Sendable {
     }
   }
 
-  /// `paths` are those that the module goes by, today's first.
+  /// `newer` is the path that it has in newer libraries.
   private mutating func map(
     _ name: String, _ use: String, _ outputs: Int, _ inputs: Int, layer: Int? = nil, hasBias: Bool = true, deviation: Double,
-    paths: [String]
+    newer: String? = nil
   ) -> PlannedMap {
     let path = names.prefix + name
+    let paths = prefixed([newer, name].compactMap { $0 })
     let site = Site(
       id: SiteID(path), use: use, outputs: outputs, inputs: inputs, layer: layer, hasBias: hasBias, modulePath: SiteID(paths[0]),
       aliases: paths.dropFirst().filter { $0 != path }.map { SiteID($0) })
     let map = PlannedMap(site: site, weight: path + ".weight", bias: hasBias ? path + ".bias" : nil)
-    add(PlannedTensor(name: map.weight, shape: [outputs, inputs], kind: .matrix, deviation: deviation))
-    if let bias = map.bias { add(PlannedTensor(name: bias, shape: [outputs], kind: .biases)) }
+    add(PlannedTensor(name: map.weight, shape: [outputs, inputs], kind: .matrix, deviation: deviation), newer: newer)
+    if let bias = map.bias { add(PlannedTensor(name: bias, shape: [outputs], kind: .biases), newer: newer) }
     for other in site.paths {
       spellings[other + ".weight"] = map.weight
       spellings[other + ".bias"] = path + ".bias"
@@ -156,13 +154,12 @@ struct EncoderPlan: Sendable {
     return map
   }
 
-  /// `others` are paths it has in newer libraries.
-  private mutating func norm(_ name: String, _ config: EncoderConfig, others: [String] = []) -> Norm {
+  private mutating func norm(_ name: String, _ config: EncoderConfig, newer: String? = nil) -> Norm {
     let path = names.prefix + name
     let norm = Norm(weight: path + ".weight", bias: path + ".bias")
-    add(PlannedTensor(name: norm.weight, shape: [config.hiddenSize], kind: .gains()))
-    add(PlannedTensor(name: norm.bias, shape: [config.hiddenSize], kind: .biases))
-    for other in prefixed(others) {
+    add(PlannedTensor(name: norm.weight, shape: [config.hiddenSize], kind: .gains()), newer: newer)
+    add(PlannedTensor(name: norm.bias, shape: [config.hiddenSize], kind: .biases), newer: newer)
+    for other in prefixed([newer].compactMap { $0 }) {
       spellings[other + ".weight"] = norm.weight
       spellings[other + ".bias"] = norm.bias
     }
@@ -181,5 +178,13 @@ struct EncoderPlan: Sendable {
     return name
   }
 
-  private mutating func add(_ tensor: PlannedTensor) { tensors.append(tensor) }
+  /// `newer` is the path of its module in newer libraries, without the prefix.
+  private mutating func add(_ tensor: PlannedTensor, newer: String? = nil) {
+    var tensor = tensor
+    let last = tensor.name.split(separator: ".").last ?? ""
+    let spelled = prefixed([newer.map { "\($0).\(last)" }, String(tensor.name.dropFirst(names.prefix.count))].compactMap { $0 })
+    tensor.moduleName = spelled[0]
+    tensor.aliases = spelled.dropFirst().filter { $0 != tensor.name }
+    tensors.append(tensor)
+  }
 }

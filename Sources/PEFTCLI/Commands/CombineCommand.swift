@@ -43,7 +43,9 @@ struct CombineCommand: Subcommand {
   }
 
   func run(_ call: Invocation) async throws -> ExitStatus {
-    let base = try ModelLoader.load(model)
+    let folders = adapter.map { NamedFolder($0).folder }
+    let headed = try folders.first { try AdapterReader.labels(of: $0, base: model) != nil }
+    let base = try AdapterReader.base(model, for: headed ?? folders.first)
     let bank = try NamedFolder.bank(adapter, on: base, call)
     let given = try parsedWeights()
     let terms: [WeightedAdapter]

@@ -41,7 +41,7 @@ struct ExportCommand: Subcommand {
   }
 
   func run(_ call: Invocation) async throws -> ExitStatus {
-    let base = try ModelLoader.load(model)
+    let base = try AdapterReader.base(model, for: adapter)
     let stored = try AdapterReader.read(adapter, for: base, registry: call.registry())
     for note in stored.notes { call.console.note("note: \(note)") }
     let existing: AtomicDirectory.Existing = overwrite ? .replace : .refuse

@@ -36,7 +36,7 @@ struct ImportCommand: Subcommand {
   @OptionGroup var common: CommonOptions
 
   func run(_ call: Invocation) async throws -> ExitStatus {
-    let base = try ModelLoader.load(model)
+    let base = try AdapterReader.base(model, for: adapter)
     let registry = try call.registry()
     var tolerance: AdapterReader.Tolerance = []
     if allowMissing { tolerance.insert(.missing) }
@@ -52,6 +52,7 @@ struct ImportCommand: Subcommand {
       let report: JSON = [
         "out": .string(out), "format": .string(format.rawValue), "method": .string(stored.entry.name), "sites": .int(adapted),
         "trained": .array(stored.adapter.trained.keys.sorted().map(JSON.string)),
+        "labels": base.classes.map { JSON.array($0.names.map(JSON.string)) } ?? .null,
         "notes": .array(stored.notes.map(JSON.string)),
       ]
       call.console.print(report.text(indented: true))
@@ -60,7 +61,8 @@ struct ImportCommand: Subcommand {
     let trained = stored.adapter.trained.count
     call.console.print(
       "\(format.rawValue): \(stored.entry.name) at \(adapted) sites"
-        + (trained > 0 ? ", \(trained) tensors of the base trained in full" : ""))
+        + (trained > 0 ? ", \(trained) tensors of the base trained in full" : "")
+        + (base.classes.map { ", \($0.names.count) labels" } ?? ""))
     call.console.print("adapter: \(out)")
     return .ok
   }

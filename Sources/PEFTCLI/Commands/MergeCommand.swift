@@ -49,9 +49,10 @@ struct MergeCommand: Subcommand {
   }
 
   func run(_ call: Invocation) async throws -> ExitStatus {
-    let base = try ModelLoader.load(model)
-    let sequences = try sequences(base)
+    let base = try AdapterReader.base(model, for: adapter)
+    let samples = try samples(base)
     guard let adapter else {
+      if let note = ModelWriter.note(of: base) { call.console.note("note: \(note)") }
       try ModelWriter.write(
         base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, shardLimit: maxShardSize.bytes, to: out)
       call.console.print(json ? (["out": .string(out), "sites": []] as JSON).text(indented: true) : "model: \(out)")
@@ -62,8 +63,8 @@ struct MergeCommand: Subcommand {
       stored.adapter, into: base, dtype: dtype?.type, existing: overwrite ? .replace : .refuse, inputs: [adapter], from: adapter,
       shardLimit: maxShardSize.bytes, to: out)
     for note in stored.notes + report.notes { call.console.note("note: \(note)") }
-    let agreement = try check ? Agreement(base, stored.adapter, with: ModelLoader.load(out), on: sequences) : nil
-    let ids = text == nil ? "random ids" : "ids of the text"
+    let agreement = try check ? Agreement(base, stored.adapter, with: ModelLoader.open(out), on: samples) : nil
+    let ids = text != nil ? "ids of the text" : base is any LanguageModel ? "random ids" : "rows of random inputs"
     if json {
       let sites = report.sites.map { site -> JSON in
         [
@@ -86,9 +87,9 @@ struct MergeCommand: Subcommand {
       for line in Format.table([["site", "largest |ΔW|", "‖ΔW‖/‖W‖"]] + rows, right: [1, 2]) { call.console.print(line) }
       if let agreement {
         call.console.print(
-          "\nlargest difference of a logit: \(Format.significant(agreement.largestDifference, 3)) on \(agreement.positions) \(ids) "
-            + "(largest logit \(Format.significant(agreement.largestLogit, 3)), same likeliest token at \(agreement.sameChoices))"
-        )
+          "\nlargest difference of \(Self.output(of: base)): \(Format.significant(agreement.largestDifference, 3)) on "
+            + "\(agreement.positions) \(ids) (largest \(Format.significant(agreement.largestLogit, 3))"
+            + (base is any LanguageModel ? ", same likeliest token at \(agreement.sameChoices))" : ")"))
       }
       call.console.print("\nmodel: \(out)")
     }
@@ -98,12 +99,19 @@ struct MergeCommand: Subcommand {
     return .ok
   }
 
-  /// What the logits are compared on.
-  private func sequences(_ model: any LanguageModel) throws -> [[Int32]] {
-    guard let text else { return Agreement.randomSequences(for: model) }
+  private static func output(of model: any Model) -> String {
+    model is any LanguageModel || model.classes != nil ? "a logit" : "what the encoder gives"
+  }
+
+  /// What the outputs are compared on.
+  private func samples(_ model: any Model) throws -> [Agreement.Sample] {
+    guard let text else { return Agreement.randomSamples(for: model) }
+    guard let model = model as? any TextModel else {
+      throw Failure(.usage, "--text: a \(model.modelType) model reads no text; leave it out")
+    }
     let ids = try RunSession.tokenizer(of: model).encode(text).prefix(model.maximumPositions).map { Int32($0) }
     guard !ids.isEmpty else { throw Failure(.usage, "--text: has no tokens") }
-    return [ids]
+    return [.ids(ids)]
   }
 }
 
