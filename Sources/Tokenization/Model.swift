@@ -3,7 +3,7 @@ protocol Model: Sendable {
   var vocabulary: Vocabulary { get }
 
   /// Appends the ids of one word, which is not empty.
-  func encode(_ word: ArraySlice<UInt8>, into ids: inout [Int])
+  func encode(_ word: Range<Int>, of bytes: [UInt8], into ids: inout [Int])
 
   /// For each of the ids that `encode` gave for a word, how many of the word's bytes it covers, from the first on.
   func lengths(of ids: ArraySlice<Int>, in word: ArraySlice<UInt8>) -> [Int]
@@ -55,8 +55,8 @@ struct WordLevel: Model {
     unknown = Int(try vocabulary.id(named: field["unk_token"]))
   }
 
-  func encode(_ word: ArraySlice<UInt8>, into ids: inout [Int]) {
-    ids.append(vocabulary.id(of: Array(word)).map(Int.init) ?? unknown)
+  func encode(_ word: Range<Int>, of bytes: [UInt8], into ids: inout [Int]) {
+    ids.append(vocabulary.id(of: Array(bytes[word])).map(Int.init) ?? unknown)
   }
 
   func lengths(of ids: ArraySlice<Int>, in word: ArraySlice<UInt8>) -> [Int] { ids.map { _ in word.count } }

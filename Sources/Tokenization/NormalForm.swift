@@ -23,8 +23,7 @@ enum NormalForm: Normalizer, CaseIterable {
         if composes, at > copied { start = bytes.scalar(endingAt: at).start }
         let end = bytes.skip(from: at, to: bytes.count, while: isActive)
         new.copy(copied..<start)
-        let scalars = normalized(bytes[start..<end])
-        for scalar in scalars { new.append(Unicode.Scalar(scalar) ?? "\u{FFFD}", from: start) }
+        for scalar in normalized(bytes, start..<end) { new.append(Unicode.Scalar(scalar) ?? "\u{FFFD}", from: start) }
         copied = end
         next = firstActive(in: bytes, from: end)
       }
@@ -59,10 +58,15 @@ enum NormalForm: Normalizer, CaseIterable {
     return composes && (tables.joining.contains(scalar) || Hangul.joins(scalar.value))
   }
 
-  private func normalized(_ bytes: ArraySlice<UInt8>) -> [UInt32] {
+  private func normalized(_ bytes: [UInt8], _ range: Range<Int>) -> [UInt32] {
     let tables = UnicodeTables.shared
     var scalars: [UInt32] = []
-    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars { decompose(scalar.value, tables, into: &scalars) }
+    var at = range.lowerBound
+    while at < range.upperBound {
+      let scalar = bytes.scalar(at: at)
+      decompose(scalar.value.value, tables, into: &scalars)
+      at = scalar.end
+    }
     reorder(&scalars, tables)
     return composes ? compose(scalars, tables) : scalars
   }

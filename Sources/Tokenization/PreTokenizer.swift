@@ -107,9 +107,9 @@ struct WordsAndMarks: PreTokenizer {
       while at < word.upperBound {
         let start = at
         let first = bytes.scalar(at: at)
-        let (isSpace, isWord) = (first.value.properties.isWhitespace, first.value.isWord)
+        let (isSpace, isWord) = (first.value.isWhiteSpace, first.value.isWord)
         at = bytes.skip(from: first.end, to: word.upperBound) {
-          isWord ? $0.isWord : $0.properties.isWhitespace == isSpace && !$0.isWord
+          isWord ? $0.isWord : $0.isWhiteSpace == isSpace && !$0.isWord
         }
         found.append((start..<at, isSpace))
       }
