@@ -19,7 +19,7 @@ struct PretrainedTests {
     for (i, text) in texts.enumerated() {
       let (ids, bare) = (tokenizer.encode(text), tokenizer.encode(text, addSpecialTokens: false))
       let decoded = [true, false].map { tokenizer.decode(ids, skipSpecialTokens: $0) }
-      let digests = [digest("\(listed(ids))|\(listed(bare))".utf8), digest(decoded.joined(separator: "\0").utf8)]
+      let digests = [digest("\(listed(ids))|\(listed(bare))"), digest(decoded.joined(separator: "\0"))]
       if !rows[i].hasPrefix(digests.joined(separator: " ")) { Issue.record("line \(i + 1): \(quoted(text)): \(ids)") }
     }
   }
