@@ -49,7 +49,7 @@ enum NormalForm: Normalizer, CaseIterable {
   /// Whether a scalar may change, move, or join what stands before it.
   private func isActive(_ scalar: Unicode.Scalar) -> Bool {
     guard scalar.value >= 0xA0 else { return false }
-    let tables = UnicodeTables.shared
+    let tables = UnicodeTables.normalForms
     if tables.moving.contains(scalar) { return true }
     if Hangul.syllables.contains(scalar.value) { return !composes }
     if tables.decomposing.contains(scalar) {
@@ -59,7 +59,7 @@ enum NormalForm: Normalizer, CaseIterable {
   }
 
   private func normalized(_ bytes: [UInt8], _ range: Range<Int>) -> [UInt32] {
-    let tables = UnicodeTables.shared
+    let tables = UnicodeTables.normalForms
     var scalars: [UInt32] = []
     var at = range.lowerBound
     while at < range.upperBound {
@@ -71,7 +71,7 @@ enum NormalForm: Normalizer, CaseIterable {
     return composes ? compose(scalars, tables) : scalars
   }
 
-  private func decompose(_ scalar: UInt32, _ tables: UnicodeTables, into result: inout [UInt32]) {
+  private func decompose(_ scalar: UInt32, _ tables: NormalFormTables, into result: inout [UInt32]) {
     if Hangul.syllables.contains(scalar) {
       Hangul.decompose(scalar, into: &result)
     } else if let step = tables.decompositions[scalar], isCompatible || !step.isCompatible {
@@ -82,7 +82,7 @@ enum NormalForm: Normalizer, CaseIterable {
   }
 
   /// Sorts every run of marks by combining class, marks of one class staying in their order.
-  private func reorder(_ scalars: inout [UInt32], _ tables: UnicodeTables) {
+  private func reorder(_ scalars: inout [UInt32], _ tables: NormalFormTables) {
     let classes = scalars.map { tables.combiningClasses[$0] ?? 0 }
     var start = 0
     while start < scalars.count {
@@ -98,7 +98,7 @@ enum NormalForm: Normalizer, CaseIterable {
     }
   }
 
-  private func compose(_ scalars: [UInt32], _ tables: UnicodeTables) -> [UInt32] {
+  private func compose(_ scalars: [UInt32], _ tables: NormalFormTables) -> [UInt32] {
     var result: [UInt32] = []
     result.reserveCapacity(scalars.count)
     var starter: Int?
@@ -121,7 +121,7 @@ enum NormalForm: Normalizer, CaseIterable {
     return result
   }
 
-  private static func join(_ first: UInt32, _ second: UInt32, _ tables: UnicodeTables) -> UInt32? {
+  private static func join(_ first: UInt32, _ second: UInt32, _ tables: NormalFormTables) -> UInt32? {
     Hangul.compose(first, second) ?? tables.compositions[UInt64(first) << 32 | UInt64(second)]
   }
 }

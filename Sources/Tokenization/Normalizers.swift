@@ -6,7 +6,7 @@ struct Lowercase: Normalizer {
         return scalar.value >= 0x41 && scalar.value <= 0x5A ? .scalar(Unicode.Scalar(UInt8(scalar.value) | 0x20)) : .keep
       }
       if scalar.value == 0x130 { return .pair("i", "\u{307}") }
-      guard let lower = UnicodeTables.shared.lowerCases[scalar.value] else { return .keep }
+      guard let lower = UnicodeTables.lowerCases[scalar.value] else { return .keep }
       return .scalar(lower)
     }
   }
@@ -15,7 +15,7 @@ struct Lowercase: Normalizer {
 /// Takes out all marks.
 struct StripAccents: Normalizer {
   func normalize(_ text: inout SourcedText) {
-    text.rewriteScalars { !$0.isASCII && UnicodeTables.shared.marks.contains($0) ? .drop : .keep }
+    text.rewriteScalars { !$0.isASCII && UnicodeTables.marks.contains($0) ? .drop : .keep }
   }
 }
 
@@ -101,11 +101,11 @@ enum BertCleaning: Normalizer {
         if scalar.value >= 0x20 && scalar.value < 0x7F { return .keep }
         // Two that are controls, too; the tables have them for what goes.
         if scalar == "\t" || scalar == "\n" || scalar == "\r" { return .scalar(" ") }
-        return UnicodeTables.shared.controls.contains(scalar) ? .drop : scalar.isWhiteSpace ? .scalar(" ") : .keep
+        return UnicodeTables.controls.contains(scalar) ? .drop : scalar.isWhiteSpace ? .scalar(" ") : .keep
       }
     case .ideographs:
       text.rewriteScalars { Self.isIdeograph($0) ? .spaced : .keep }
-    case .marks: text.rewriteScalars { !$0.isASCII && UnicodeTables.shared.nonspacingMarks.contains($0) ? .drop : .keep }
+    case .marks: text.rewriteScalars { !$0.isASCII && UnicodeTables.nonspacingMarks.contains($0) ? .drop : .keep }
     }
   }
 

@@ -32,9 +32,8 @@ enum ScalarClass: UInt8, Sendable {
 
   @inline(never)
   private static func beyondASCII(_ scalar: Unicode.Scalar) -> ScalarClass {
-    let tables = UnicodeTables.shared
-    if tables.letters.contains(scalar) { return .letter }
-    return scalar.isWhiteSpace ? .space : tables.numbers.contains(scalar) ? .number : .other
+    if UnicodeTables.letters.contains(scalar) { return .letter }
+    return scalar.isWhiteSpace ? .space : UnicodeTables.numbers.contains(scalar) ? .number : .other
   }
 }
 

@@ -82,5 +82,5 @@ enum Delimiters {
   }
 
   /// ASCII's symbols count as punctuation.
-  @Sendable static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool { UnicodeTables.shared.punctuation.contains(scalar) }
+  @Sendable static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool { UnicodeTables.punctuation.contains(scalar) }
 }

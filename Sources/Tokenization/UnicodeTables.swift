@@ -21,22 +21,25 @@ struct ScalarSet: Sendable {
   }
 }
 
-/// What the `tokenizers` library knows of Unicode, unpacked on first use.
-final class UnicodeTables: Sendable {
-  static let shared = UnicodeTables()
+/// What the `tokenizers` library knows of Unicode, each part unpacked on first use.
+enum UnicodeTables {
+  static let letters = PackedUnicode.set(PackedUnicode.letters)
+  static let numbers = PackedUnicode.set(PackedUnicode.numbers)
+  static let controls = PackedUnicode.set(PackedUnicode.controls)
+  static let nonspacingMarks = PackedUnicode.set(PackedUnicode.nonspacingMarks)
+  static let marks = PackedUnicode.set(PackedUnicode.marks)
+  static let punctuation = PackedUnicode.set(PackedUnicode.punctuation)
+  static let lowerCases = PackedUnicode.lowerCases(PackedUnicode.lowerCases)
+  static let normalForms = NormalFormTables()
+}
 
+/// What normal forms are made by.
+final class NormalFormTables: Sendable {
   struct Decomposition: Sendable {
     var parts: [UInt32]
     var isCompatible: Bool
   }
 
-  let letters: ScalarSet
-  let numbers: ScalarSet
-  let controls: ScalarSet
-  let nonspacingMarks: ScalarSet
-  let marks: ScalarSet
-  let punctuation: ScalarSet
-  let lowerCases: [UInt32: Unicode.Scalar]
   /// The scalars that have a decomposition.
   let decomposing: ScalarSet
   /// One step; the parts may have decompositions of their own.
@@ -49,20 +52,13 @@ final class UnicodeTables: Sendable {
   let moving: ScalarSet
   let combiningClasses: [UInt32: UInt8]
 
-  private init() {
-    letters = Unpacked.set(PackedUnicode.letters)
-    numbers = Unpacked.set(PackedUnicode.numbers)
-    controls = Unpacked.set(PackedUnicode.controls)
-    nonspacingMarks = Unpacked.set(PackedUnicode.nonspacingMarks)
-    marks = Unpacked.set(PackedUnicode.marks)
-    punctuation = Unpacked.set(PackedUnicode.punctuation)
-    lowerCases = Unpacked.lowerCases(PackedUnicode.lowerCases)
+  fileprivate init() {
     var (moving, classes) = (ScalarSet(), [UInt32: UInt8]())
-    for words in Unpacked.words(PackedUnicode.combiningClasses) {
+    for words in PackedUnicode.words(PackedUnicode.combiningClasses) {
       let parts = words.split(separator: UInt8(ascii: ":"))
-      Unpacked.ranges(parts[1].split(separator: UInt8(ascii: ";"))) { range in
+      PackedUnicode.ranges(parts[1].split(separator: UInt8(ascii: ";"))) { range in
         moving.insert(range)
-        for scalar in range { classes[scalar] = UInt8(Unpacked.number(parts[0])) }
+        for scalar in range { classes[scalar] = UInt8(PackedUnicode.number(parts[0])) }
       }
     }
     (self.moving, combiningClasses) = (moving, classes)
@@ -71,19 +67,19 @@ final class UnicodeTables: Sendable {
     var decompositions: [UInt32: Decomposition] = [:]
     var compositions: [UInt64: UInt32] = [:]
     var end: UInt32 = 0
-    for word in Unpacked.words(PackedUnicode.decompositions) {
+    for word in PackedUnicode.words(PackedUnicode.decompositions) {
       let comma = word.firstIndex(of: UInt8(ascii: ","))!
       var rest = word[(comma + 1)...]
-      let start = end + Unpacked.number(word[..<comma])
+      let start = end + PackedUnicode.number(word[..<comma])
       let isCompatible = rest.first == UInt8(ascii: "~")
       let isExcluded = rest.first == UInt8(ascii: "!")
       if isCompatible || isExcluded { rest = rest.dropFirst() }
       var count: UInt32 = 1
       if let star = rest.firstIndex(of: UInt8(ascii: "*")) {
-        count = Unpacked.number(rest[..<star])
+        count = PackedUnicode.number(rest[..<star])
         rest = rest[(star + 1)...]
       }
-      let parts = rest.split(separator: UInt8(ascii: ".")).map(Unpacked.number)
+      let parts = rest.split(separator: UInt8(ascii: ".")).map(PackedUnicode.number)
       end = start + count
       decomposing.insert(start..<end)
       for i in 0..<count {
@@ -99,17 +95,17 @@ final class UnicodeTables: Sendable {
   }
 }
 
-/// Reading the packed form, which is our own: `PackedUnicode` says how it is written.
-private enum Unpacked {
-  static func words(_ text: String) -> [ArraySlice<UInt8>] {
+/// Reading the packed form, which is our own: its maker says how it is written.
+extension PackedUnicode {
+  fileprivate static func words(_ text: String) -> [ArraySlice<UInt8>] {
     Array(text.utf8).split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
   }
 
-  static func number(_ digits: ArraySlice<UInt8>) -> UInt32 {
+  fileprivate static func number(_ digits: ArraySlice<UInt8>) -> UInt32 {
     digits.reduce(0) { $0 * 36 + UInt32($1 < 0x3A ? $1 - 0x30 : $1 - 0x61 + 10) }
   }
 
-  static func ranges(_ words: [ArraySlice<UInt8>], _ body: (Range<UInt32>) -> Void) {
+  fileprivate static func ranges(_ words: [ArraySlice<UInt8>], _ body: (Range<UInt32>) -> Void) {
     var end: UInt32 = 0
     for word in words {
       let parts = word.split(separator: UInt8(ascii: ",")).map(number)
@@ -119,13 +115,13 @@ private enum Unpacked {
     }
   }
 
-  static func set(_ text: String) -> ScalarSet {
+  fileprivate static func set(_ text: String) -> ScalarSet {
     var set = ScalarSet()
     ranges(words(text)) { set.insert($0) }
     return set
   }
 
-  static func lowerCases(_ text: String) -> [UInt32: Unicode.Scalar] {
+  fileprivate static func lowerCases(_ text: String) -> [UInt32: Unicode.Scalar] {
     var found: [UInt32: Unicode.Scalar] = [:]
     var end: UInt32 = 0
     for word in words(text) {
