@@ -34,8 +34,9 @@ struct Merges: Sendable {
   private static func pair(_ item: JSON) -> ([UInt8], [UInt8])? {
     switch item {
     case .string(let text):
-      let parts = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-      return parts.count == 2 ? (Array(parts[0]), Array(parts[1])) : nil
+      let bytes = Array(text.utf8)
+      guard let blank = bytes.firstIndex(of: 0x20), !bytes[(blank + 1)...].contains(0x20) else { return nil }
+      return (Array(bytes[..<blank]), Array(bytes[(blank + 1)...]))
     case .array(let parts):
       guard parts.count == 2, let left = parts[0].string, let right = parts[1].string else { return nil }
       return (Array(left.utf8), Array(right.utf8))

@@ -28,8 +28,11 @@ extension Vocabulary {
     let members = try field.members()
     reserve(members.count)
     for member in members {
-      // Built by hand: looking the member up by its key would make this quadratic.
-      let id = try Field(path: "\(field.path)[\(quoted(member.key))]", value: member.value).tokenID()
+      // The path is spelled out only for a refusal: there are hundreds of thousands of these.
+      guard let id = member.value.tokenID else {
+        _ = try Field(path: "\(field.path)[\(quoted(member.key))]", value: member.value).tokenID()
+        continue
+      }
       if let holder = add(Array(member.key.utf8), id: id) {
         let other = quoted(String(decoding: holder, as: UTF8.self))
         throw field.refusal("\(other) and \(quoted(member.key)) share the id \(id)")

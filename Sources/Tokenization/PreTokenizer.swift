@@ -4,10 +4,14 @@ protocol PreTokenizer: Sendable {
 
   /// How many times as long a word may become, at the worst.
   var growth: Int { get }
+
+  /// Whether it asks where in the text a word stood.
+  var needsPlaces: Bool { get }
 }
 
 extension PreTokenizer {
   var growth: Int { 1 }
+  var needsPlaces: Bool { false }
 }
 
 /// Text with the words found in it so far; words do not overlap, are in order and never empty.

@@ -76,8 +76,7 @@ extension Tokenizer {
     var made = Made(text: text, isTraced: isTraced)
     var cache = memory.take()
     defer { memory.giveBack(cache) }
-    // Who marks the first word of a text has to know where words stood.
-    let needsPlaces = isTraced || preTokenizers.contains { ($0 as? Metaspace)?.prepending == .first }
+    let needsPlaces = isTraced || preTokenizers.contains(where: \.needsPlaces)
     for segment in added.verbatim.split(text) {
       switch segment {
       case .token(let id, let range): made.append(id, range)

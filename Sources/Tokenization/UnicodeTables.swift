@@ -29,7 +29,7 @@ enum UnicodeTables {
   static let nonspacingMarks = PackedUnicode.set(PackedUnicode.nonspacingMarks)
   static let marks = PackedUnicode.set(PackedUnicode.marks)
   static let punctuation = PackedUnicode.set(PackedUnicode.punctuation)
-  static let lowerCases = PackedUnicode.lowerCases(PackedUnicode.lowerCases)
+  static let lowerCases = PackedUnicode.mapping(PackedUnicode.lowerCases)
   static let normalForms = NormalFormTables()
 }
 
@@ -121,7 +121,7 @@ extension PackedUnicode {
     return set
   }
 
-  fileprivate static func lowerCases(_ text: String) -> [UInt32: Unicode.Scalar] {
+  fileprivate static func mapping(_ text: String) -> [UInt32: Unicode.Scalar] {
     var found: [UInt32: Unicode.Scalar] = [:]
     var end: UInt32 = 0
     for word in words(text) {
