@@ -35,11 +35,11 @@ struct AddedTokenMatcher: Sendable {
       if token.stripsLeft {
         while start > done {
           let scalar = text.scalar(endingAt: start)
-          guard scalar.value.properties.isWhitespace else { break }
+          guard scalar.value.isWhiteSpace else { break }
           start = scalar.start
         }
       }
-      if token.stripsRight { stop = text.skip(from: stop, to: text.count) { $0.properties.isWhitespace } }
+      if token.stripsRight { stop = text.skip(from: stop, to: text.count) { $0.isWhiteSpace } }
       if done < start { segments.append(.text(done..<start)) }
       segments.append(.token(token.id, start..<stop))
       done = stop

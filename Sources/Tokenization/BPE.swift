@@ -21,34 +21,33 @@ struct BPE: Model {
     ignoresMerges = try field["ignore_merges"].bool(default: false)
   }
 
-  func encode(_ word: ArraySlice<UInt8>, into ids: inout [Int]) {
-    let word = Array(word)
-    if ignoresMerges, let id = vocabulary.id(of: word) {
+  func encode(_ word: Range<Int>, of bytes: [UInt8], into ids: inout [Int]) {
+    if ignoresMerges, let id = vocabulary.id(of: Array(bytes[word])) {
       ids.append(Int(id))
       return
     }
-    var symbols = symbols(of: word)
+    var symbols = symbols(of: word, bytes)
     merges.apply(to: &symbols)
     for symbol in symbols { ids.append(Int(symbol)) }
   }
 
   /// The ids of the word's characters; one outside the vocabulary is its bytes, the unknown token, or nothing.
-  private func symbols(of word: [UInt8]) -> [UInt32] {
+  private func symbols(of word: Range<Int>, _ bytes: [UInt8]) -> [UInt32] {
     var symbols: [UInt32] = []
     symbols.reserveCapacity(word.count)
     // Held back until what follows is known, as the library does: bytes overtake it.
     var pendingUnknown: UInt32?
-    var at = 0
-    while at < word.count {
-      let (isFirst, start) = (at == 0, at)
-      let scalar = word.scalar(at: at)
+    var at = word.lowerBound
+    while at < word.upperBound {
+      let (isFirst, start) = (at == word.lowerBound, at)
+      let scalar = bytes.scalar(at: at)
       at = scalar.end
-      let isLast = at == word.count
+      let isLast = at == word.upperBound
       if let id = characters.id(of: scalar.value, isFirst: isFirst, isLast: isLast) {
         if let unknown = pendingUnknown { symbols.append(unknown) }
         pendingUnknown = nil
         symbols.append(id)
-      } else if characters.appendBytes(of: word[start..<at], isFirst: isFirst, isLast: isLast, to: &symbols) {
+      } else if characters.appendBytes(of: bytes[start..<at], isFirst: isFirst, isLast: isLast, to: &symbols) {
         continue
       } else if let unknown {
         if let pending = pendingUnknown, !fusesUnknown { symbols.append(pending) }

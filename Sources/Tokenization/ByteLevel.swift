@@ -16,9 +16,7 @@ struct ByteLevel: PreTokenizer {
       }
     }
     if splits { SplitPattern.gpt2.cut(&text) }
-    text.rewrite { text, word, new in
-      for at in word { ByteAlphabet.append(text.bytes[at], from: at, to: &new) }
-    }
+    text.rewrite { text, word, new in ByteAlphabet.append(word, of: text.bytes, to: &new) }
   }
 }
 
@@ -37,8 +35,12 @@ enum ByteAlphabet {
     }
   }()
 
-  private static let bytes: [UInt16: UInt8] =
-    Dictionary(uniqueKeysWithValues: scalars.enumerated().map { ($1, UInt8($0)) })
+  /// The byte of every scalar; beyond bytes for one that stands for none.
+  private static let bytes: [UInt16] = {
+    var bytes = [UInt16](repeating: .max, count: 0x144)
+    for (byte, scalar) in scalars.enumerated() { bytes[Int(scalar)] = UInt16(byte) }
+    return bytes
+  }()
 
   /// Appends the character of a byte, as UTF-8.
   static func append(_ byte: UInt8, to text: inout [UInt8]) {
@@ -51,14 +53,19 @@ enum ByteAlphabet {
     }
   }
 
-  static func append(_ byte: UInt8, from index: Int, to text: inout Rewriting) {
-    let scalar = scalars[Int(byte)]
-    if scalar < 0x80 {
-      text.append(UInt8(scalar), from: index)
-    } else {
-      text.append(UInt8(0xC0 | scalar >> 6), from: index)
-      text.append(UInt8(0x80 | scalar & 0x3F), from: index)
+  /// Appends the characters of a range of bytes, those that stand for themselves in one go.
+  static func append(_ range: Range<Int>, of bytes: [UInt8], to text: inout Rewriting) {
+    var (copied, at) = (range.lowerBound, range.lowerBound)
+    while at < range.upperBound {
+      let byte = bytes[at]
+      if byte <= 0x20 || byte >= 0x7F {
+        text.copy(copied..<at)
+        text.append(Unicode.Scalar(scalars[Int(byte)]) ?? "\u{FFFD}", from: at)
+        copied = at + 1
+      }
+      at += 1
     }
+    text.copy(copied..<range.upperBound)
   }
 
   /// The bytes a token stands for, or the token itself where it holds any other character.
@@ -68,8 +75,9 @@ enum ByteAlphabet {
     var at = 0
     while at < token.count {
       let scalar = token.scalar(at: at)
-      guard let key = UInt16(exactly: scalar.value.value), let byte = bytes[key] else { return token }
-      decoded.append(byte)
+      let value = Int(scalar.value.value)
+      guard value < bytes.count, bytes[value] <= 0xFF else { return token }
+      decoded.append(UInt8(bytes[value]))
       at = scalar.end
     }
     return decoded

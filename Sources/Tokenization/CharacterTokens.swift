@@ -4,10 +4,10 @@ struct CharacterTokens: Sendable {
   let prefix: [UInt8]
   private let suffix: [UInt8]
   /// By whether the character is the first of its word, and the last; all one without prefix and suffix.
-  private var inner: [UInt32: UInt32] = [:]
-  private var first: [UInt32: UInt32] = [:]
-  private var last: [UInt32: UInt32] = [:]
-  private var only: [UInt32: UInt32] = [:]
+  private let inner: IntegerTable
+  private let first: IntegerTable
+  private let last: IntegerTable
+  private let only: IntegerTable
   /// The tokens of the 256 bytes, as far as there are any; empty unless a character may be spelled by them.
   private var bytes: [UInt32?] = []
   private var byteIDs: Set<UInt32> = []
@@ -31,8 +31,8 @@ struct CharacterTokens: Sendable {
     }
   }
 
-  private static func table(_ vocabulary: Vocabulary, prefix: [UInt8], suffix: [UInt8]) -> [UInt32: UInt32] {
-    var table: [UInt32: UInt32] = [:]
+  private static func table(_ vocabulary: Vocabulary, prefix: [UInt8], suffix: [UInt8]) -> IntegerTable {
+    var table = IntegerTable()
     for (token, id) in vocabulary.ids where token.count > prefix.count + suffix.count {
       let start = prefix.count
       let lead = token[start]
@@ -40,32 +40,33 @@ struct CharacterTokens: Sendable {
       guard start + length == token.count - suffix.count, lead & 0xC0 != 0x80, token.starts(with: prefix),
         token[(start + length)...].elementsEqual(suffix)
       else { continue }
-      table[token.scalar(at: start).value.value] = id
+      table[UInt64(token.scalar(at: start).value.value)] = UInt64(id)
     }
     return table
   }
 
   func id(of scalar: Unicode.Scalar, isFirst: Bool, isLast: Bool) -> UInt32? {
-    switch (isFirst, isLast) {
-    case (false, false): inner[scalar.value]
-    case (true, false): first[scalar.value]
-    case (false, true): last[scalar.value]
-    case (true, true): only[scalar.value]
-    }
+    let key = UInt64(scalar.value)
+    let id =
+      switch (isFirst, isLast) {
+      case (false, false): inner[key]
+      case (true, false): first[key]
+      case (false, true): last[key]
+      case (true, true): only[key]
+      }
+    return id == IntegerTable.none ? nil : UInt32(id)
   }
 
   /// Appends the tokens of a character's bytes, its marks included, if all of them are in the vocabulary.
   func appendBytes(of character: ArraySlice<UInt8>, isFirst: Bool, isLast: Bool, to symbols: inout [UInt32]) -> Bool {
     guard !bytes.isEmpty else { return false }
     let count = symbols.count
-    for part in [isFirst ? [] : prefix[...], character, isLast ? suffix[...] : []] {
-      for byte in part {
-        guard let id = bytes[Int(byte)] else {
-          symbols.removeLast(symbols.count - count)
-          return false
-        }
-        symbols.append(id)
+    for byte in (isFirst ? [] : prefix) + character + (isLast ? suffix : []) {
+      guard let id = bytes[Int(byte)] else {
+        symbols.removeLast(symbols.count - count)
+        return false
       }
+      symbols.append(id)
     }
     return true
   }

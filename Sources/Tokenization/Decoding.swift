@@ -6,22 +6,27 @@ struct Decoding: Sendable {
 
   /// Takes a token; what becomes certain of the text comes out.
   mutating func append(_ token: [UInt8], to text: inout [UInt8]) {
-    push(Part(bytes: token, isLast: true), through: 0, to: &text)
+    push([Part(bytes: token, isLast: true)], through: 0, to: &text)
   }
 
   /// What was held back.
   mutating func finish(_ text: inout [UInt8]) {
     for index in stages.indices {
-      for part in stages[index].finish() { push(part, through: index + 1, to: &text) }
+      var parts: [Part] = []
+      stages[index].finish(&parts)
+      push(parts, through: index + 1, to: &text)
     }
   }
 
-  private mutating func push(_ part: Part, through index: Int, to text: inout [UInt8]) {
-    guard index < stages.count else {
-      text += part.bytes
-      return
+  private mutating func push(_ parts: [Part], through first: Int, to text: inout [UInt8]) {
+    var parts = parts
+    for index in first..<stages.count {
+      guard !parts.isEmpty else { return }
+      var next: [Part] = []
+      for part in parts { stages[index].take(part, &next) }
+      parts = next
     }
-    for part in stages[index].take(part) { push(part, through: index + 1, to: &text) }
+    for part in parts { text += part.bytes }
   }
 
   /// A token, or a part of one.
@@ -46,53 +51,57 @@ private struct DecoderStage: Sendable {
 
   init(_ step: DecoderStep) { self.step = step }
 
-  mutating func take(_ part: Decoding.Part) -> [Decoding.Part] {
+  /// Puts to the parts what comes of one more.
+  mutating func take(_ part: Decoding.Part, _ parts: inout [Decoding.Part]) {
     switch step {
     case .byteLevel:
       // Tokens in parts are rare here: they wait.
-      guard let token = whole(part) else { return [] }
+      guard let token = whole(part) else { return }
       pending += ByteAlphabet.decode(token)
       let end = pending.count - pending.incompleteSuffix()
-      guard end > 0 else { return [] }
-      defer { pending.removeFirst(end) }
-      return [.init(bytes: Array(String(decoding: pending[..<end], as: UTF8.self).utf8), isLast: false)]
-    case .fuse: return [.init(bytes: part.bytes, isLast: false)]
+      guard end > 0 else { return }
+      parts.append(.init(bytes: Array(String(decoding: pending[..<end], as: UTF8.self).utf8), isLast: false))
+      pending.removeFirst(end)
+    case .fuse: parts.append(.init(bytes: part.bytes, isLast: false))
     case .spaced:
-      defer { tokens += 1 }
-      return [.init(bytes: tokens == 0 ? part.bytes : [0x20] + part.bytes, isLast: part.isLast)]
+      parts.append(.init(bytes: tokens == 0 ? part.bytes : [0x20] + part.bytes, isLast: part.isLast))
+      tokens += 1
     case .metaspace(let replacement, let dropsFirst):
-      defer { if part.isLast { tokens += 1 } }
-      return [.init(bytes: spaced(part.bytes, replacement, drops: dropsFirst && tokens == 0), isLast: part.isLast)]
-    case .strip(let content, let start, let stop): return stripped(part, content, start, stop)
+      parts.append(.init(bytes: spaced(part.bytes, replacement, drops: dropsFirst && tokens == 0), isLast: part.isLast))
+      if part.isLast { tokens += 1 }
+    case .strip(let content, let start, let stop): parts.append(stripped(part, content, start, stop))
     case .wordPiece(let prefix, let cleansUp):
-      return whole(part).map { [.init(bytes: wordPiece($0, prefix, cleansUp), isLast: true)] } ?? []
-    case .replace(let replace): return whole(part).map { [.init(bytes: replace.replaced($0), isLast: true)] } ?? []
+      guard let token = whole(part) else { return }
+      parts.append(.init(bytes: wordPiece(token, prefix, cleansUp), isLast: true))
+    case .replace(let replace):
+      guard let token = whole(part) else { return }
+      parts.append(.init(bytes: replace.replaced(token), isLast: true))
     case .bpe(let suffix):
       // The last token is told by that none follows.
-      guard let token = whole(part) else { return [] }
-      defer { (held, tokens) = (token, 1) }
-      return tokens == 0 ? [] : [.init(bytes: suffix.replaced(in: held, by: [0x20]), isLast: true)]
+      guard let token = whole(part) else { return }
+      if tokens > 0 { parts.append(.init(bytes: suffix.replaced(in: held, by: [0x20]), isLast: true)) }
+      (held, tokens) = (token, 1)
     case .byteFallback:
-      guard let token = whole(part) else { return [] }
-      if let byte = Self.byte(token) {
-        pending.append(byte)
-        return []
-      }
-      return fallenBack() + [.init(bytes: token, isLast: true)]
+      guard let token = whole(part) else { return }
+      if let byte = Self.byte(token) { return pending.append(byte) }
+      fallBack(&parts)
+      parts.append(.init(bytes: token, isLast: true))
     }
   }
 
-  mutating func finish() -> [Decoding.Part] {
+  /// Puts to the parts what was held back.
+  mutating func finish(_ parts: inout [Decoding.Part]) {
     // A token fused out of all others ends where the text does.
-    let rest = isInside ? take(.init(bytes: [], isLast: true)) : []
+    if isInside { take(.init(bytes: [], isLast: true), &parts) }
     switch step {
     case .byteLevel:
-      defer { pending = [] }
-      return rest + [.init(bytes: Array(String(decoding: pending, as: UTF8.self).utf8), isLast: true)]
-    case .fuse: return [.init(bytes: [], isLast: true)]
-    case .bpe(let suffix): return rest + (tokens == 0 ? [] : [.init(bytes: suffix.replaced(in: held, by: []), isLast: true)])
-    case .byteFallback: return rest + fallenBack()
-    default: return rest
+      parts.append(.init(bytes: Array(String(decoding: pending, as: UTF8.self).utf8), isLast: true))
+      pending = []
+    case .fuse: parts.append(.init(bytes: [], isLast: true))
+    case .bpe(let suffix):
+      if tokens > 0 { parts.append(.init(bytes: suffix.replaced(in: held, by: []), isLast: true)) }
+    case .byteFallback: fallBack(&parts)
+    default: break
     }
   }
 
@@ -133,7 +142,7 @@ private struct DecoderStage: Sendable {
     return new
   }
 
-  private mutating func stripped(_ part: Decoding.Part, _ content: Unicode.Scalar, _ start: Int, _ stop: Int) -> [Decoding.Part] {
+  private mutating func stripped(_ part: Decoding.Part, _ content: Unicode.Scalar, _ start: Int, _ stop: Int) -> Decoding.Part {
     let bytes = part.bytes
     var at = 0
     while isDropping, dropped < start, at < bytes.count {
@@ -156,14 +165,18 @@ private struct DecoderStage: Sendable {
       isInside = !part.isLast
       if part.isLast { (isDropping, dropped) = (true, 0) }
     }
-    return [.init(bytes: Array(pending[..<end]), isLast: part.isLast)]
+    return .init(bytes: Array(pending[..<end]), isLast: part.isLast)
   }
 
-  private mutating func fallenBack() -> [Decoding.Part] {
-    guard !pending.isEmpty else { return [] }
-    defer { pending = [] }
-    if String(validating: pending, as: UTF8.self) != nil { return [.init(bytes: pending, isLast: true)] }
-    return pending.map { _ in .init(bytes: [0xEF, 0xBF, 0xBD], isLast: true) }
+  /// Puts the bytes that waited to the parts: as a character if they are one or more, else as signs that they are none.
+  private mutating func fallBack(_ parts: inout [Decoding.Part]) {
+    guard !pending.isEmpty else { return }
+    if String(validating: pending, as: UTF8.self) != nil {
+      parts.append(.init(bytes: pending, isLast: true))
+    } else {
+      for _ in pending { parts.append(.init(bytes: [0xEF, 0xBF, 0xBD], isLast: true)) }
+    }
+    pending = []
   }
 
   /// The byte that a token of the form `<0x61>` names; a sign may stand for the first digit, the library says.

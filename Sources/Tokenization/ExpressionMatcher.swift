@@ -12,7 +12,11 @@ struct ExpressionMatcher {
   private var found: [InnerKey: Int] = [:]
   private var mostFound = 10_000
   /// The last run of each unyielding repetition.
-  private var runs: [Int: Range<Int>] = [:]
+  private var runs: [Range<Int>]
+  /// What may yet be tried, the nearest last; inner matches put theirs on top.
+  private var alternatives: [Alternative] = []
+  /// Choices made and not yet known to fail.
+  private var open: [Choice] = []
 
   private struct InnerKey: Hashable {
     var step: Int
@@ -35,6 +39,7 @@ struct ExpressionMatcher {
   init(_ expression: Expression, _ bytes: [UInt8], _ range: Range<Int>) {
     (self.expression, self.bytes, self.range) = (expression, bytes, range)
     failures = PlaceSet(width: expression.choices, start: range.lowerBound)
+    runs = Array(repeating: range.lowerBound..<range.lowerBound, count: expression.runs)
   }
 
   /// No match will begin before that place any more.
@@ -51,25 +56,29 @@ struct ExpressionMatcher {
 
   private mutating func run(from start: Int, at first: Int) -> Int? {
     let isInner = start != 0
-    var alternatives: [Alternative] = []
-    /// Choices made and not yet known to fail.
-    var open: [Choice] = []
+    let (outerAlternatives, outerChoices) = (alternatives.count, open.count)
+    defer {
+      alternatives.removeLast(alternatives.count - outerAlternatives)
+      open.removeLast(open.count - outerChoices)
+    }
     var (step, place) = (start, first)
     while true {
       var isAlive = true
       switch expression.steps[step] {
-      case .done: return finish(open, at: place, isInner: isInner)
+      case .done: return finish(from: outerChoices, at: place, isInner: isInner)
       case .go(let target): step = target
       case .scalar(let test):
         if place < range.upperBound {
           let scalar = bytes.scalar(at: place)
-          isAlive = test.contains(scalar.value)
+          isAlive = expression.tests[test].contains(scalar.value)
           (step, place) = (step + 1, scalar.end)
         } else {
           isAlive = false
         }
       case .either(let one, let other, let number):
-        if isInner, let end = found[InnerKey(step: step, place: place)] { return finish(open, at: end, isInner: true) }
+        if isInner, let end = found[InnerKey(step: step, place: place)] {
+          return finish(from: outerChoices, at: end, isInner: true)
+        }
         if failures.insert(number, at: place) {
           alternatives.append(Alternative(step: other, place: place, open: open.count))
           open.append(Choice(number: number, step: step, place: place))
@@ -77,12 +86,8 @@ struct ExpressionMatcher {
         } else {
           isAlive = false
         }
-      case .all(let test, let least, let most):
-        if let end = end(ofRun: test, step, place, least, most) {
-          (step, place) = (step + 1, end)
-        } else {
-          isAlive = false
-        }
+      case .all(let test, let most, let number):
+        (step, place) = (step + 1, end(ofRun: number, of: test, place, most))
       case .assertion(let assertion):
         isAlive = holds(assertion, at: place)
         step += 1
@@ -97,7 +102,7 @@ struct ExpressionMatcher {
         }
       }
       if !isAlive {
-        guard let next = alternatives.popLast() else { return nil }
+        guard alternatives.count > outerAlternatives, let next = alternatives.popLast() else { return nil }
         // The choice itself stays open while its second way is tried.
         open.removeLast(open.count - next.open - 1)
         (step, place) = (next.step, next.place)
@@ -105,17 +110,17 @@ struct ExpressionMatcher {
     }
   }
 
-  private mutating func finish(_ open: [Choice], at end: Int, isInner: Bool) -> Int {
+  private mutating func finish(from first: Int, at end: Int, isInner: Bool) -> Int {
     // These did not fail: another match may come by here.
-    for choice in open {
+    for choice in open[first...] {
       failures.remove(choice.number, at: choice.place)
       if isInner { found[InnerKey(step: choice.step, place: choice.place)] = end }
     }
     return end
   }
 
-  private mutating func looks(_ ways: [(start: Int, behind: Int)], at place: Int) -> Bool {
-    for way in ways {
+  private mutating func looks(_ ways: Range<Int>, at place: Int) -> Bool {
+    for way in expression.ways[ways] {
       var start = place
       var left = way.behind
       while left > 0, start > range.lowerBound {
@@ -127,17 +132,16 @@ struct ExpressionMatcher {
     return false
   }
 
-  private mutating func end(ofRun test: ScalarSetTest, _ step: Int, _ place: Int, _ least: Int, _ most: Int?) -> Int? {
+  private mutating func end(ofRun number: Int, of test: Int, _ place: Int, _ most: Int) -> Int {
     // Inside the last run, what is left of it.
-    if most == nil, least <= 1, let run = runs[step], run.contains(place) { return run.upperBound }
-    var count = 0
+    if most == .max, runs[number].contains(place) { return runs[number].upperBound }
+    var left = most
     let end = bytes.skip(from: place, to: range.upperBound) { scalar in
-      guard count < most ?? .max, test.contains(scalar) else { return false }
-      count += 1
-      return true
+      left -= 1
+      return left >= 0 && expression.tests[test].contains(scalar)
     }
-    if most == nil { runs[step] = place..<end }
-    return count >= least ? end : nil
+    if most == .max, end > place { runs[number] = place..<end }
+    return end
   }
 
   private func holds(_ assertion: ExpressionNode.Assertion, at place: Int) -> Bool {
@@ -164,7 +168,7 @@ struct ExpressionMatcher {
 
 /// Which choices were made at which places, in blocks that go as the text is left behind.
 private struct PlaceSet {
-  private static let span = 256
+  private static let span = 64
   private let words: Int
   private let start: Int
   private var blocks: [[UInt64]] = []

@@ -109,14 +109,14 @@ indirect enum ScalarTest: Sendable {
 
 extension ScalarTest.Property {
   func holds(for scalar: Unicode.Scalar) -> Bool {
-    let properties = scalar.properties
-    if self == .whitespace { return properties.isWhitespace }
+    if self == .whitespace { return scalar.isWhiteSpace }
     guard scalar.isAssigned(by: 16) else { return false }
+    let properties = scalar.properties
     switch self {
     case .alphabetic: return properties.isAlphabetic
     case .uppercase: return properties.isUppercase
     case .lowercase: return properties.isLowercase
-    case .whitespace: return properties.isWhitespace
+    case .whitespace: return scalar.isWhiteSpace
     case .word, .bareWord:
       if self == .bareWord, [0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE].contains(scalar.value) { return true }
       switch properties.generalCategory {

@@ -55,9 +55,9 @@ struct Field {
 
   /// A token id: bounded, so that two of them pack into one word.
   func tokenID() throws(TokenizerError) -> UInt32 {
-    let id = try int()
-    guard (0...Int(Int32.max)).contains(id) else { throw refusal("\(id) is no token id") }
-    return UInt32(id)
+    let number = try int()
+    guard let id = value.tokenID else { throw refusal("\(number) is no token id") }
+    return id
   }
 
   /// The `type` of a component.
@@ -73,6 +73,12 @@ struct Field {
 func quoted(_ text: String) -> String { JSON.string(text).text() }
 
 extension JSON {
+  /// A token id, `nil` for anything else.
+  var tokenID: UInt32? {
+    guard let int, int >= 0, int <= Int(Int32.max) else { return nil }
+    return UInt32(int)
+  }
+
   fileprivate var kind: String {
     switch self {
     case .null: "nothing"

@@ -3,15 +3,15 @@ import JSON
 /// The learned pairs: which two tokens join, into what, and in which order of preference.
 struct Merges: Sendable {
   /// A pair of ids to rank and result, each two halves of a word, so that comparing results compares ranks.
-  private var table: [UInt64: UInt64] = [:]
+  private var table: IntegerTable
 
-  private static let none = UInt64.max
+  private static let none = IntegerTable.none
 
   /// Reads pairs written as `"a b"` or as `["a", "b"]`; what they join into lacks the second's prefix.
   init(_ field: Field, vocabulary: Vocabulary, prefixLength: Int = 0) throws(TokenizerError) {
     guard let items = field.value.array else { throw field.mismatch(expected: "an array") }
     guard items.count < Int(Int32.max) else { throw field.refusal("too many merges") }
-    table.reserveCapacity(items.count)
+    table = IntegerTable(capacity: items.count)
     for (rank, item) in items.enumerated() {
       // The path is spelled out only for a refusal: there are hundreds of thousands of these.
       func refusal(_ message: String) -> TokenizerError {
@@ -34,8 +34,9 @@ struct Merges: Sendable {
   private static func pair(_ item: JSON) -> ([UInt8], [UInt8])? {
     switch item {
     case .string(let text):
-      let parts = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-      return parts.count == 2 ? (Array(parts[0]), Array(parts[1])) : nil
+      let bytes = Array(text.utf8)
+      guard let blank = bytes.firstIndex(of: 0x20), !bytes[(blank + 1)...].contains(0x20) else { return nil }
+      return (Array(bytes[..<blank]), Array(bytes[(blank + 1)...]))
     case .array(let parts):
       guard parts.count == 2, let left = parts[0].string, let right = parts[1].string else { return nil }
       return (Array(left.utf8), Array(right.utf8))
@@ -45,7 +46,7 @@ struct Merges: Sendable {
 
   private static func pack(_ high: UInt32, _ low: UInt32) -> UInt64 { UInt64(high) << 32 | UInt64(low) }
 
-  private func join(_ left: UInt32, _ right: UInt32) -> UInt64 { table[Self.pack(left, right)] ?? Self.none }
+  private func join(_ left: UInt32, _ right: UInt32) -> UInt64 { table[Self.pack(left, right)] }
 
   /// Joins pairs, lowest rank first and leftmost among equals, until none is known.
   func apply(to symbols: inout [UInt32]) {
@@ -76,35 +77,43 @@ extension Merges {
     }
   }
 
-  /// For words of any length: symbols in a linked list, joins in a heap. An entry of the heap whose pair has changed
-  /// since is told by its join and passed over.
+  /// For words of any length: symbols in a linked list, joins in a heap.
   func queue(_ symbols: inout [UInt32]) {
     let count = symbols.count
     var previous = Array(-1..<count - 1)
     var next = Array(1..<count + 1)
-    var isJoined = [Bool](repeating: false, count: count)
-    var heap = JoinHeap()
+    /// What each symbol and its right neighbour join into now; entries of the heap that say otherwise are passed over.
+    var joins = [UInt64](repeating: Self.none, count: count)
+    var heap = JoinHeap(capacity: count)
 
-    func candidate(_ at: Int, _ symbols: [UInt32], _ next: [Int]) -> UInt64 {
-      next[at] < count ? join(symbols[at], symbols[next[at]]) : Self.none
-    }
-    for i in 0..<count {
-      let join = candidate(i, symbols, next)
-      if join != Self.none { heap.push(.init(join: join, at: i)) }
+    for i in 0..<max(count - 1, 0) {
+      joins[i] = join(symbols[i], symbols[i + 1])
+      heap.push(.init(join: joins[i], at: i))
     }
     while let top = heap.pop() {
-      guard !isJoined[top.at], candidate(top.at, symbols, next) == top.join else { continue }
-      let right = next[top.at]
-      symbols[top.at] = UInt32(truncatingIfNeeded: top.join)
-      isJoined[right] = true
-      next[top.at] = next[right]
-      if next[right] < count { previous[next[right]] = top.at }
-      for i in [previous[top.at], top.at] where i >= 0 {
-        let join = candidate(i, symbols, next)
-        if join != Self.none { heap.push(.init(join: join, at: i)) }
+      let (left, right) = (top.at, next[top.at])
+      guard joins[left] == top.join else { continue }
+      symbols[left] = UInt32(truncatingIfNeeded: top.join)
+      next[left] = next[right]
+      joins[right] = Self.none
+      joins[left] = Self.none
+      if next[right] < count {
+        previous[next[right]] = left
+        joins[left] = join(symbols[left], symbols[next[right]])
+        heap.push(.init(join: joins[left], at: left))
+      }
+      let before = previous[left]
+      if before >= 0 {
+        joins[before] = join(symbols[before], symbols[left])
+        heap.push(.init(join: joins[before], at: before))
       }
     }
-    symbols = symbols.indices.filter { !isJoined[$0] }.map { symbols[$0] }
+    var (kept, at) = (0, 0)
+    while at < count {
+      symbols[kept] = symbols[at]
+      (kept, at) = (kept + 1, next[at])
+    }
+    symbols.removeLast(count - kept)
   }
 }
 
@@ -114,33 +123,38 @@ private struct JoinHeap {
     var join: UInt64
     var at: Int
 
-    func precedes(_ other: Entry) -> Bool { (join, at) < (other.join, other.at) }
+    func precedes(_ other: Entry) -> Bool { join == other.join ? at < other.at : join < other.join }
   }
 
   private var entries: [Entry] = []
 
+  init(capacity: Int) { entries.reserveCapacity(capacity) }
+
+  /// Puts an entry in, unless it joins nothing.
   mutating func push(_ entry: Entry) {
+    guard entry.join != IntegerTable.none else { return }
     entries.append(entry)
-    var child = entries.count - 1
-    while child > 0, entries[child].precedes(entries[(child - 1) / 2]) {
-      entries.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
+    var at = entries.count - 1
+    while at > 0, entry.precedes(entries[(at - 1) / 2]) {
+      entries[at] = entries[(at - 1) / 2]
+      at = (at - 1) / 2
     }
+    entries[at] = entry
   }
 
   mutating func pop() -> Entry? {
     guard let last = entries.popLast() else { return nil }
     guard let top = entries.first else { return last }
-    entries[0] = last
-    var parent = 0
+    var at = 0
     while true {
-      var child = 2 * parent + 1
+      var child = 2 * at + 1
       guard child < entries.count else { break }
       if child + 1 < entries.count, entries[child + 1].precedes(entries[child]) { child += 1 }
-      guard entries[child].precedes(entries[parent]) else { break }
-      entries.swapAt(child, parent)
-      parent = child
+      guard entries[child].precedes(last) else { break }
+      entries[at] = entries[child]
+      at = child
     }
+    entries[at] = last
     return top
   }
 }

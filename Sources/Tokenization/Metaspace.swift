@@ -34,6 +34,7 @@ struct Metaspace: PreTokenizer {
   }
 
   var growth: Int { 2 * replacement.count }
+  var needsPlaces: Bool { prepending == .first }
 
   func apply(to text: inout PreTokenizedText) {
     text.rewrite { text, word, new in

@@ -3,7 +3,7 @@ protocol Model: Sendable {
   var vocabulary: Vocabulary { get }
 
   /// Appends the ids of one word, which is not empty.
-  func encode(_ word: ArraySlice<UInt8>, into ids: inout [Int])
+  func encode(_ word: Range<Int>, of bytes: [UInt8], into ids: inout [Int])
 
   /// For each of the ids that `encode` gave for a word, how many of the word's bytes it covers, from the first on.
   func lengths(of ids: ArraySlice<Int>, in word: ArraySlice<UInt8>) -> [Int]
@@ -28,8 +28,11 @@ extension Vocabulary {
     let members = try field.members()
     reserve(members.count)
     for member in members {
-      // Built by hand: looking the member up by its key would make this quadratic.
-      let id = try Field(path: "\(field.path)[\(quoted(member.key))]", value: member.value).tokenID()
+      // The path is spelled out only for a refusal: there are hundreds of thousands of these.
+      guard let id = member.value.tokenID else {
+        _ = try Field(path: "\(field.path)[\(quoted(member.key))]", value: member.value).tokenID()
+        continue
+      }
       if let holder = add(Array(member.key.utf8), id: id) {
         let other = quoted(String(decoding: holder, as: UTF8.self))
         throw field.refusal("\(other) and \(quoted(member.key)) share the id \(id)")
@@ -55,8 +58,8 @@ struct WordLevel: Model {
     unknown = Int(try vocabulary.id(named: field["unk_token"]))
   }
 
-  func encode(_ word: ArraySlice<UInt8>, into ids: inout [Int]) {
-    ids.append(vocabulary.id(of: Array(word)).map(Int.init) ?? unknown)
+  func encode(_ word: Range<Int>, of bytes: [UInt8], into ids: inout [Int]) {
+    ids.append(vocabulary.id(of: Array(bytes[word])).map(Int.init) ?? unknown)
   }
 
   func lengths(of ids: ArraySlice<Int>, in word: ArraySlice<UInt8>) -> [Int] { ids.map { _ in word.count } }

@@ -23,8 +23,7 @@ enum NormalForm: Normalizer, CaseIterable {
         if composes, at > copied { start = bytes.scalar(endingAt: at).start }
         let end = bytes.skip(from: at, to: bytes.count, while: isActive)
         new.copy(copied..<start)
-        let scalars = normalized(bytes[start..<end])
-        for scalar in scalars { new.append(Unicode.Scalar(scalar) ?? "\u{FFFD}", from: start) }
+        for scalar in normalized(bytes, start..<end) { new.append(Unicode.Scalar(scalar) ?? "\u{FFFD}", from: start) }
         copied = end
         next = firstActive(in: bytes, from: end)
       }
@@ -50,7 +49,7 @@ enum NormalForm: Normalizer, CaseIterable {
   /// Whether a scalar may change, move, or join what stands before it.
   private func isActive(_ scalar: Unicode.Scalar) -> Bool {
     guard scalar.value >= 0xA0 else { return false }
-    let tables = UnicodeTables.shared
+    let tables = UnicodeTables.normalForms
     if tables.moving.contains(scalar) { return true }
     if Hangul.syllables.contains(scalar.value) { return !composes }
     if tables.decomposing.contains(scalar) {
@@ -59,15 +58,20 @@ enum NormalForm: Normalizer, CaseIterable {
     return composes && (tables.joining.contains(scalar) || Hangul.joins(scalar.value))
   }
 
-  private func normalized(_ bytes: ArraySlice<UInt8>) -> [UInt32] {
-    let tables = UnicodeTables.shared
+  private func normalized(_ bytes: [UInt8], _ range: Range<Int>) -> [UInt32] {
+    let tables = UnicodeTables.normalForms
     var scalars: [UInt32] = []
-    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars { decompose(scalar.value, tables, into: &scalars) }
+    var at = range.lowerBound
+    while at < range.upperBound {
+      let scalar = bytes.scalar(at: at)
+      decompose(scalar.value.value, tables, into: &scalars)
+      at = scalar.end
+    }
     reorder(&scalars, tables)
     return composes ? compose(scalars, tables) : scalars
   }
 
-  private func decompose(_ scalar: UInt32, _ tables: UnicodeTables, into result: inout [UInt32]) {
+  private func decompose(_ scalar: UInt32, _ tables: NormalFormTables, into result: inout [UInt32]) {
     if Hangul.syllables.contains(scalar) {
       Hangul.decompose(scalar, into: &result)
     } else if let step = tables.decompositions[scalar], isCompatible || !step.isCompatible {
@@ -78,7 +82,7 @@ enum NormalForm: Normalizer, CaseIterable {
   }
 
   /// Sorts every run of marks by combining class, marks of one class staying in their order.
-  private func reorder(_ scalars: inout [UInt32], _ tables: UnicodeTables) {
+  private func reorder(_ scalars: inout [UInt32], _ tables: NormalFormTables) {
     let classes = scalars.map { tables.combiningClasses[$0] ?? 0 }
     var start = 0
     while start < scalars.count {
@@ -94,7 +98,7 @@ enum NormalForm: Normalizer, CaseIterable {
     }
   }
 
-  private func compose(_ scalars: [UInt32], _ tables: UnicodeTables) -> [UInt32] {
+  private func compose(_ scalars: [UInt32], _ tables: NormalFormTables) -> [UInt32] {
     var result: [UInt32] = []
     result.reserveCapacity(scalars.count)
     var starter: Int?
@@ -117,7 +121,7 @@ enum NormalForm: Normalizer, CaseIterable {
     return result
   }
 
-  private static func join(_ first: UInt32, _ second: UInt32, _ tables: UnicodeTables) -> UInt32? {
+  private static func join(_ first: UInt32, _ second: UInt32, _ tables: NormalFormTables) -> UInt32? {
     Hangul.compose(first, second) ?? tables.compositions[UInt64(first) << 32 | UInt64(second)]
   }
 }

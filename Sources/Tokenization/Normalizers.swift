@@ -3,10 +3,10 @@ struct Lowercase: Normalizer {
   func normalize(_ text: inout SourcedText) {
     text.rewriteScalars { scalar in
       if scalar.isASCII {
-        return (0x41...0x5A).contains(scalar.value) ? .bytes([UInt8(scalar.value) | 0x20]) : .keep
+        return scalar.value >= 0x41 && scalar.value <= 0x5A ? .scalar(Unicode.Scalar(UInt8(scalar.value) | 0x20)) : .keep
       }
-      if scalar.value == 0x130 { return .bytes([0x69, 0xCC, 0x87]) }
-      guard let lower = UnicodeTables.shared.lowerCases[scalar.value] else { return .keep }
+      if scalar.value == 0x130 { return .pair("i", "\u{307}") }
+      guard let lower = UnicodeTables.lowerCases[scalar.value] else { return .keep }
       return .scalar(lower)
     }
   }
@@ -15,7 +15,7 @@ struct Lowercase: Normalizer {
 /// Takes out all marks.
 struct StripAccents: Normalizer {
   func normalize(_ text: inout SourcedText) {
-    text.rewriteScalars { UnicodeTables.shared.marks.contains($0) ? .drop : .keep }
+    text.rewriteScalars { !$0.isASCII && UnicodeTables.marks.contains($0) ? .drop : .keep }
   }
 }
 
@@ -39,11 +39,11 @@ struct Strip: Normalizer {
 
   func normalize(_ text: inout SourcedText) {
     let bytes = text.bytes
-    let start = left ? bytes.skip(from: 0, to: bytes.count) { $0.properties.isWhitespace } : 0
+    let start = left ? bytes.skip(from: 0, to: bytes.count) { $0.isWhiteSpace } : 0
     var end = bytes.count
     while right, end > start {
       let last = bytes.scalar(endingAt: end)
-      guard last.value.properties.isWhitespace else { break }
+      guard last.value.isWhiteSpace else { break }
       end = last.start
     }
     if start > 0 || end < bytes.count { text = text.slice(start..<end) }
@@ -68,9 +68,7 @@ struct Prepend: Normalizer {
 /// Rewrites every byte as the visible character of GPT-2's alphabet.
 struct ByteLevelNormalizer: Normalizer {
   func normalize(_ text: inout SourcedText) {
-    text.rewrite { text, new in
-      for (index, byte) in text.bytes.enumerated() { ByteAlphabet.append(byte, from: index, to: &new) }
-    }
+    text.rewrite { text, new in ByteAlphabet.append(0..<text.count, of: text.bytes, to: &new) }
   }
 }
 
@@ -100,24 +98,20 @@ enum BertCleaning: Normalizer {
     switch self {
     case .cleaning:
       text.rewriteScalars { scalar in
-        switch scalar.value {
-        case 0x20..<0x7F: .keep
-        case 0x09, 0x0A, 0x0D: .scalar(" ")
-        default:
-          UnicodeTables.shared.controls.contains(scalar) ? .drop : scalar.properties.isWhitespace ? .scalar(" ") : .keep
-        }
+        if scalar.value >= 0x20 && scalar.value < 0x7F { return .keep }
+        // Two that are controls, too; the tables have them for what goes.
+        if scalar == "\t" || scalar == "\n" || scalar == "\r" { return .scalar(" ") }
+        return UnicodeTables.controls.contains(scalar) ? .drop : scalar.isWhiteSpace ? .scalar(" ") : .keep
       }
     case .ideographs:
-      text.rewriteScalars { scalar in
-        guard Self.isIdeograph(scalar) else { return .keep }
-        return .bytes([0x20] + UTF8.encode(scalar)! + [0x20])
-      }
-    case .marks: text.rewriteScalars { UnicodeTables.shared.nonspacingMarks.contains($0) ? .drop : .keep }
+      text.rewriteScalars { Self.isIdeograph($0) ? .spaced : .keep }
+    case .marks: text.rewriteScalars { !$0.isASCII && UnicodeTables.nonspacingMarks.contains($0) ? .drop : .keep }
     }
   }
 
   static func isIdeograph(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.value {
+    if scalar.value < 0x3400 { return false }
+    return switch scalar.value {
     case 0x4E00...0x9FFF, 0x3400...0x4DBF, 0x20000...0x2A6DF, 0x2A700...0x2B73F, 0x2B740...0x2B81F, 0x2B920...0x2CEAF,
       0xF900...0xFAFF, 0x2F800...0x2FA1F:
       true

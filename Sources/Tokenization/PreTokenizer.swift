@@ -4,10 +4,14 @@ protocol PreTokenizer: Sendable {
 
   /// How many times as long a word may become, at the worst.
   var growth: Int { get }
+
+  /// Whether it asks where in the text a word stood.
+  var needsPlaces: Bool { get }
 }
 
 extension PreTokenizer {
   var growth: Int { 1 }
+  var needsPlaces: Bool { false }
 }
 
 /// Text with the words found in it so far; words do not overlap, are in order and never empty.
@@ -107,9 +111,9 @@ struct WordsAndMarks: PreTokenizer {
       while at < word.upperBound {
         let start = at
         let first = bytes.scalar(at: at)
-        let (isSpace, isWord) = (first.value.properties.isWhitespace, first.value.isWord)
+        let (isSpace, isWord) = (first.value.isWhiteSpace, first.value.isWord)
         at = bytes.skip(from: first.end, to: word.upperBound) {
-          isWord ? $0.isWord : $0.properties.isWhitespace == isSpace && !$0.isWord
+          isWord ? $0.isWord : $0.isWhiteSpace == isSpace && !$0.isWord
         }
         found.append((start..<at, isSpace))
       }

@@ -15,31 +15,39 @@ enum ScalarClass: UInt8, Sendable {
 
   @inline(__always)
   init(_ scalar: Unicode.Scalar) {
-    switch scalar.value {
-    case 0x61...0x7A, 0x41...0x5A: self = .letter
-    case 0x30...0x39: self = .number
-    case 0x0A, 0x0D: self = .lineBreak
-    case 0x20, 0x09, 0x0B, 0x0C: self = .space
-    case 0..<0x80: self = .other
-    default: self = Self.beyondASCII(scalar)
+    let value = scalar.value
+    // Comparisons, and no patterns: those are calls of generic functions where nothing is optimized.
+    if value >= 0x80 {
+      self = Self.beyondASCII(scalar)
+    } else if value >= 0x61 && value <= 0x7A || value >= 0x41 && value <= 0x5A {
+      self = .letter
+    } else if value >= 0x30 && value <= 0x39 {
+      self = .number
+    } else if value == 0x0A || value == 0x0D {
+      self = .lineBreak
+    } else {
+      self = scalar.isWhiteSpace ? .space : .other
     }
   }
 
   @inline(never)
   private static func beyondASCII(_ scalar: Unicode.Scalar) -> ScalarClass {
-    let properties = scalar.properties
-    if properties.isWhitespace { return .space }
-    switch properties.generalCategory {
-    case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
-      return scalar.isAssigned(by: 16) ? .letter : .other
-    case .decimalNumber, .letterNumber, .otherNumber:
-      return scalar.isAssigned(by: 16) ? .number : .other
-    default: return .other
-    }
+    if UnicodeTables.letters.contains(scalar) { return .letter }
+    return scalar.isWhiteSpace ? .space : UnicodeTables.numbers.contains(scalar) ? .number : .other
   }
 }
 
 extension Unicode.Scalar {
+  /// White space is the same in all versions of Unicode that anybody uses.
+  @inline(__always)
+  var isWhiteSpace: Bool {
+    if value < 0x85 { return value == 0x20 || value >= 0x09 && value <= 0x0D }
+    return switch value {
+    case 0x85, 0xA0, 0x1680, 0x2000...0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000: true
+    default: false
+    }
+  }
+
   /// Whether a version of Unicode knows the scalar.
   func isAssigned(by version: Int) -> Bool {
     guard let age = properties.age else { return false }
@@ -48,7 +56,7 @@ extension Unicode.Scalar {
 
   /// In one of the number categories, of the newest Unicode.
   var isNumeric: Bool {
-    if isASCII { return (0x30...0x39).contains(value) }
+    if isASCII { return value >= 0x30 && value <= 0x39 }
     return switch properties.generalCategory {
     case .decimalNumber, .letterNumber, .otherNumber: true
     default: false
@@ -57,6 +65,7 @@ extension Unicode.Scalar {
 
   /// `\w` of Unicode's regular expressions, as of Unicode 16.
   var isWord: Bool {
+    if isASCII { return self == "_" || ScalarClass(self) == .letter || ScalarClass(self) == .number }
     guard isAssigned(by: 16) else { return false }
     return switch properties.generalCategory {
     case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: true
@@ -75,7 +84,11 @@ extension [UInt8] {
     if lead < 0x80 { return (Unicode.Scalar(lead), start + 1) }
     let length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4
     var value = UInt32(lead) & (length == 2 ? 0x1F : length == 3 ? 0x0F : 0x07)
-    for i in 1..<length { value = value << 6 | UInt32(self[start + i]) & 0x3F }
+    var at = start + 1
+    while at < start + length {
+      value = value << 6 | UInt32(self[at]) & 0x3F
+      at += 1
+    }
     return (Unicode.Scalar(value) ?? "\u{FFFD}", start + length)
   }
 

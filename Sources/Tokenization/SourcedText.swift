@@ -57,7 +57,13 @@ struct SourcedText {
         switch change {
         case .keep, .drop: break
         case .scalar(let value): new.append(value, from: at)
-        case .bytes(let bytes): new.append(bytes, from: at)
+        case .pair(let first, let second):
+          new.append(first, from: at)
+          new.append(second, from: at)
+        case .spaced:
+          new.append(" ", from: at)
+          new.append(scalar.value, from: at)
+          new.append(" ", from: at)
         }
         at = scalar.end
         kept = at
@@ -72,7 +78,9 @@ enum ScalarChange {
   case keep
   case drop
   case scalar(Unicode.Scalar)
-  case bytes([UInt8])
+  case pair(Unicode.Scalar, Unicode.Scalar)
+  /// Kept, between blanks.
+  case spaced
 }
 
 /// A text in the making.

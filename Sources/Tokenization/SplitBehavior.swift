@@ -12,32 +12,14 @@ enum SplitBehavior: String, Sendable, CaseIterable {
     self = behavior
   }
 
-  /// The pieces of a text that is given as delimiters and what lies between, in order and without a gap.
-  func pieces(of parts: [(range: Range<Int>, isDelimiter: Bool)]) -> [Range<Int>] {
+  /// Whether a part belongs to the piece of the one before it.
+  fileprivate func joins(_ isDelimiter: Bool, to wasDelimiter: Bool) -> Bool {
     switch self {
-    case .removed: return parts.filter { !$0.isDelimiter }.map(\.range)
-    case .isolated: return parts.map(\.range)
-    case .contiguous: return Self.merged(parts) { isDelimiter, wasDelimiter in isDelimiter == wasDelimiter }
-    case .mergedWithPrevious: return Self.merged(parts) { isDelimiter, wasDelimiter in isDelimiter && !wasDelimiter }
-    case .mergedWithNext:
-      return Self.merged(parts.reversed()) { isDelimiter, wasDelimiter in isDelimiter && !wasDelimiter }.reversed()
+    case .removed, .isolated: false
+    case .contiguous: isDelimiter == wasDelimiter
+    case .mergedWithPrevious: isDelimiter && !wasDelimiter
+    case .mergedWithNext: !isDelimiter && wasDelimiter
     }
-  }
-
-  private static func merged(
-    _ parts: [(range: Range<Int>, isDelimiter: Bool)], where joins: (_ isDelimiter: Bool, _ wasDelimiter: Bool) -> Bool
-  ) -> [Range<Int>] {
-    var pieces: [Range<Int>] = []
-    var wasDelimiter = false
-    for (range, isDelimiter) in parts {
-      if joins(isDelimiter, wasDelimiter), let last = pieces.last {
-        pieces[pieces.count - 1] = min(last.lowerBound, range.lowerBound)..<max(last.upperBound, range.upperBound)
-      } else {
-        pieces.append(range)
-      }
-      wasDelimiter = isDelimiter
-    }
-    return pieces
   }
 }
 
@@ -54,7 +36,18 @@ extension PreTokenizedText {
     for word in words {
       found.removeAll(keepingCapacity: true)
       find(bytes, word, &found)
-      for piece in behavior.pieces(of: found) where !piece.isEmpty { pieces.append(piece) }
+      var piece: Range<Int>?
+      var wasDelimiter = false
+      for (range, isDelimiter) in found where behavior != .removed || !isDelimiter {
+        if let start = piece?.lowerBound, behavior.joins(isDelimiter, to: wasDelimiter) {
+          piece = start..<range.upperBound
+        } else {
+          if let piece, !piece.isEmpty { pieces.append(piece) }
+          piece = range
+        }
+        wasDelimiter = isDelimiter
+      }
+      if let piece, !piece.isEmpty { pieces.append(piece) }
     }
     words = pieces
   }
@@ -85,9 +78,9 @@ struct ScalarSplit: PreTokenizer {
 
 enum Delimiters {
   @Sendable static func isWhitespace(_ scalar: Unicode.Scalar) -> Bool {
-    scalar.value < 0x80 ? scalar == " " || (9...13).contains(scalar.value) : scalar.properties.isWhitespace
+    scalar.isWhiteSpace
   }
 
   /// ASCII's symbols count as punctuation.
-  @Sendable static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool { UnicodeTables.shared.punctuation.contains(scalar) }
+  @Sendable static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool { UnicodeTables.punctuation.contains(scalar) }
 }

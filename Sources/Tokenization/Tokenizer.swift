@@ -1,6 +1,7 @@
 /// Turns text into ids and back, as a Hugging Face `tokenizer.json` describes.
 ///
-/// Ids are those of the `tokenizers` library. Immutable: one value may serve any number of tasks at once.
+/// Ids are those of the `tokenizers` library. Immutable but for a memory of words, which no result depends on: one value
+/// may serve any number of tasks at once.
 public struct Tokenizer: Sendable {
   let normalizers: [any Normalizer]
   let preTokenizers: [any PreTokenizer]
@@ -8,6 +9,7 @@ public struct Tokenizer: Sendable {
   let postProcessors: [any PostProcessor]
   let decoder: [DecoderStep]
   var added: AddedTokens
+  let memory = WordMemory()
   /// What the document says of cutting; `encode` leaves it aside, `encoding` takes it on request.
   public let truncation: Truncation?
   /// What the document says of padding; `encode` leaves it aside, `encodings` takes it on request.
@@ -33,9 +35,9 @@ extension Tokenizer {
   /// Special tokens written out in the text are found in any case; `addSpecialTokens` is about those that the post
   /// processor puts around it.
   public func encode(_ text: String, addSpecialTokens: Bool = true) -> [Int] {
-    let sequence = sequence(of: Array(text.utf8), type: 0, isTraced: false)
-    guard addSpecialTokens else { return sequence.ids }
-    return process([sequence], addsSpecialTokens: true).ids
+    let made = made(of: Array(text.utf8), isTraced: false)
+    guard addSpecialTokens, !postProcessors.isEmpty else { return made.ids }
+    return process([EncodedSequence(ids: made.ids, type: 0)], addsSpecialTokens: true).ids
   }
 
   /// The text of the ids; unknown ones are passed over, and bytes that are no UTF-8 become U+FFFD.
@@ -66,9 +68,15 @@ extension Tokenizer {
   ///
   /// - Parameter isTraced: whether the bytes that each id was made of are wanted, too.
   func sequence(of text: [UInt8], type: Int, isTraced: Bool) -> EncodedSequence {
+    let made = made(of: text, isTraced: isTraced)
+    return EncodedSequence(ids: made.ids, type: type, places: isTraced ? made.places : nil)
+  }
+
+  private func made(of text: [UInt8], isTraced: Bool) -> Made {
     var made = Made(text: text, isTraced: isTraced)
-    // Who marks the first word of a text has to know where words stood.
-    let needsPlaces = isTraced || preTokenizers.contains { ($0 as? Metaspace)?.prepending == .first }
+    var cache = memory.take()
+    defer { memory.giveBack(cache) }
+    let needsPlaces = isTraced || preTokenizers.contains(where: \.needsPlaces)
     for segment in added.verbatim.split(text) {
       switch segment {
       case .token(let id, let range): made.append(id, range)
@@ -78,20 +86,20 @@ extension Tokenizer {
         for segment in added.normalized.split(text.bytes) {
           switch segment {
           case .token(let id, let range): made.append(id, made.source(of: range, in: text))
-          case .text(let range): append(text.slice(range), to: &made)
+          case .text(let range): append(text.slice(range), to: &made, &cache)
           }
         }
       }
     }
-    return EncodedSequence(ids: made.ids, type: type, places: isTraced ? made.places : nil)
+    return made
   }
 
-  private func append(_ text: SourcedText, to made: inout Made) {
+  private func append(_ text: SourcedText, to made: inout Made, _ cache: inout WordCache) {
     var text = PreTokenizedText(text)
     for preTokenizer in preTokenizers { preTokenizer.apply(to: &text) }
     for word in text.words {
       let count = made.ids.count
-      made.cache.append(word, of: text.bytes, to: &made.ids) { word, ids in model.encode(word, into: &ids) }
+      cache.append(word, of: text.bytes, to: &made.ids, from: model)
       if made.isTraced {
         var start = word.lowerBound
         for length in model.lengths(of: made.ids[count...], in: text.bytes[word]) {
@@ -117,7 +125,6 @@ private struct Made {
   let isTraced: Bool
   var ids: [Int] = []
   var places: [Range<Int>?] = []
-  var cache = WordCache()
 
   init(text: [UInt8], isTraced: Bool) { (self.text, self.isTraced) = (text, isTraced) }
 

@@ -21,63 +21,65 @@ struct ScalarSet: Sendable {
   }
 }
 
-/// What the `tokenizers` library knows of Unicode, unpacked on first use.
-struct UnicodeTables: Sendable {
-  static let shared = UnicodeTables()
+/// What the `tokenizers` library knows of Unicode, each part unpacked on first use.
+enum UnicodeTables {
+  static let letters = PackedUnicode.set(PackedUnicode.letters)
+  static let numbers = PackedUnicode.set(PackedUnicode.numbers)
+  static let controls = PackedUnicode.set(PackedUnicode.controls)
+  static let nonspacingMarks = PackedUnicode.set(PackedUnicode.nonspacingMarks)
+  static let marks = PackedUnicode.set(PackedUnicode.marks)
+  static let punctuation = PackedUnicode.set(PackedUnicode.punctuation)
+  static let lowerCases = PackedUnicode.mapping(PackedUnicode.lowerCases)
+  static let normalForms = NormalFormTables()
+}
 
+/// What normal forms are made by.
+final class NormalFormTables: Sendable {
   struct Decomposition: Sendable {
     var parts: [UInt32]
     var isCompatible: Bool
   }
 
-  let controls: ScalarSet
-  let nonspacingMarks: ScalarSet
-  let marks: ScalarSet
-  let punctuation: ScalarSet
-  let lowerCases: [UInt32: Unicode.Scalar]
   /// The scalars that have a decomposition.
-  private(set) var decomposing = ScalarSet()
+  let decomposing: ScalarSet
   /// One step; the parts may have decompositions of their own.
-  private(set) var decompositions: [UInt32: Decomposition] = [:]
+  let decompositions: [UInt32: Decomposition]
   /// Two scalars, the first above, to the one they compose to.
-  private(set) var compositions: [UInt64: UInt32] = [:]
+  let compositions: [UInt64: UInt32]
   /// The scalars that may join the one before them, Hangul's aside.
-  private(set) var joining = ScalarSet()
+  let joining: ScalarSet
   /// The scalars of another combining class than 0, and their classes.
-  private(set) var moving = ScalarSet()
-  private(set) var combiningClasses: [UInt32: UInt8] = [:]
+  let moving: ScalarSet
+  let combiningClasses: [UInt32: UInt8]
 
-  private init() {
-    controls = Self.set(PackedUnicode.controls)
-    nonspacingMarks = Self.set(PackedUnicode.nonspacingMarks)
-    marks = Self.set(PackedUnicode.marks)
-    punctuation = Self.set(PackedUnicode.punctuation)
-    lowerCases = Self.lowerCases(PackedUnicode.lowerCases)
-    for words in Self.words(PackedUnicode.combiningClasses) {
+  fileprivate init() {
+    var (moving, classes) = (ScalarSet(), [UInt32: UInt8]())
+    for words in PackedUnicode.words(PackedUnicode.combiningClasses) {
       let parts = words.split(separator: UInt8(ascii: ":"))
-      Self.ranges(parts[1].split(separator: UInt8(ascii: ";"))) { range in
+      PackedUnicode.ranges(parts[1].split(separator: UInt8(ascii: ";"))) { range in
         moving.insert(range)
-        for scalar in range { combiningClasses[scalar] = UInt8(Self.number(parts[0])) }
+        for scalar in range { classes[scalar] = UInt8(PackedUnicode.number(parts[0])) }
       }
     }
-    readDecompositions()
-  }
+    (self.moving, combiningClasses) = (moving, classes)
 
-  private mutating func readDecompositions() {
+    var (decomposing, joining) = (ScalarSet(), ScalarSet())
+    var decompositions: [UInt32: Decomposition] = [:]
+    var compositions: [UInt64: UInt32] = [:]
     var end: UInt32 = 0
-    for word in Self.words(PackedUnicode.decompositions) {
+    for word in PackedUnicode.words(PackedUnicode.decompositions) {
       let comma = word.firstIndex(of: UInt8(ascii: ","))!
       var rest = word[(comma + 1)...]
-      let start = end + Self.number(word[..<comma])
+      let start = end + PackedUnicode.number(word[..<comma])
       let isCompatible = rest.first == UInt8(ascii: "~")
       let isExcluded = rest.first == UInt8(ascii: "!")
       if isCompatible || isExcluded { rest = rest.dropFirst() }
       var count: UInt32 = 1
       if let star = rest.firstIndex(of: UInt8(ascii: "*")) {
-        count = Self.number(rest[..<star])
+        count = PackedUnicode.number(rest[..<star])
         rest = rest[(star + 1)...]
       }
-      let parts = rest.split(separator: UInt8(ascii: ".")).map(Self.number)
+      let parts = rest.split(separator: UInt8(ascii: ".")).map(PackedUnicode.number)
       end = start + count
       decomposing.insert(start..<end)
       for i in 0..<count {
@@ -88,20 +90,22 @@ struct UnicodeTables: Sendable {
         joining.insert(parts[1]..<parts[1] + 1)
       }
     }
+    (self.decomposing, self.decompositions) = (decomposing, decompositions)
+    (self.joining, self.compositions) = (joining, compositions)
   }
 }
 
-/// Reading the packed form, which is our own: `PackedUnicode` says how it is written.
-extension UnicodeTables {
-  private static func words(_ text: String) -> [ArraySlice<UInt8>] {
+/// Reading the packed form, which is our own: its maker says how it is written.
+extension PackedUnicode {
+  fileprivate static func words(_ text: String) -> [ArraySlice<UInt8>] {
     Array(text.utf8).split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
   }
 
-  private static func number(_ digits: ArraySlice<UInt8>) -> UInt32 {
+  fileprivate static func number(_ digits: ArraySlice<UInt8>) -> UInt32 {
     digits.reduce(0) { $0 * 36 + UInt32($1 < 0x3A ? $1 - 0x30 : $1 - 0x61 + 10) }
   }
 
-  private static func ranges(_ words: [ArraySlice<UInt8>], _ body: (Range<UInt32>) -> Void) {
+  fileprivate static func ranges(_ words: [ArraySlice<UInt8>], _ body: (Range<UInt32>) -> Void) {
     var end: UInt32 = 0
     for word in words {
       let parts = word.split(separator: UInt8(ascii: ",")).map(number)
@@ -111,13 +115,13 @@ extension UnicodeTables {
     }
   }
 
-  private static func set(_ text: String) -> ScalarSet {
+  fileprivate static func set(_ text: String) -> ScalarSet {
     var set = ScalarSet()
     ranges(words(text)) { set.insert($0) }
     return set
   }
 
-  private static func lowerCases(_ text: String) -> [UInt32: Unicode.Scalar] {
+  fileprivate static func mapping(_ text: String) -> [UInt32: Unicode.Scalar] {
     var found: [UInt32: Unicode.Scalar] = [:]
     var end: UInt32 = 0
     for word in words(text) {

@@ -27,20 +27,23 @@ struct WordPiece: Model {
     }
   }
 
-  func encode(_ word: ArraySlice<UInt8>, into ids: inout [Int]) {
+  func encode(_ word: Range<Int>, of bytes: [UInt8], into ids: inout [Int]) {
     let count = ids.count
     // Bytes that begin a character.
-    guard word.count(where: { $0 & 0xC0 != 0x80 }) <= longestWord else { return ids.append(unknown) }
-    var at = word.startIndex
-    while at < word.endIndex {
-      let trie = at == word.startIndex ? heads : tails
-      guard let (id, end) = trie.longest(in: word, from: at, to: word.endIndex) else {
+    var characters = 0
+    for at in word where bytes[at] & 0xC0 != 0x80 { characters += 1 }
+    guard characters <= longestWord else { return ids.append(unknown) }
+    var at = word.lowerBound
+    while at < word.upperBound {
+      let piece =
+        at == word.lowerBound
+        ? heads.longest(in: bytes, from: at, to: word.upperBound) : tails.longest(in: bytes, from: at, to: word.upperBound)
+      guard let piece else {
         ids.removeLast(ids.count - count)
-        ids.append(unknown)
-        return
+        return ids.append(unknown)
       }
-      ids.append(Int(id))
-      at = end
+      ids.append(Int(piece.value))
+      at = piece.end
     }
   }
 

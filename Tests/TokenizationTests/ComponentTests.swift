@@ -13,16 +13,20 @@ import Testing
     var testDescription: String { "\(kind) \(value.text())" }
   }
 
+  private static let rows = Result { try Fixture.rows("components.jsonl") }
+  private static let lists = Result {
+    try Fixture.rows("tokens.jsonl").map { ($0.array ?? []).compactMap(\.string).map { Array($0.utf8) } }
+  }
+  /// The lines written for the purpose, and every fourth of the others.
+  private static let texts = Result {
+    try Fixture.texts().enumerated().filter { i, _ in i < 220 || i % 4 == 0 }.map { Array($1.utf8) }
+  }
+
   private static func components(_ kind: String) -> [Component] {
-    let rows = (try? Fixture.rows("components.jsonl")) ?? []
+    let rows = (try? rows.get()) ?? []
     return rows.filter { $0["kind"]?.string == kind }.map { row in
       Component(kind: kind, value: row["value"] ?? .null, digests: row["digests"]?.array?.compactMap(\.string) ?? [])
     }
-  }
-
-  /// The lines written for the purpose, and every fourth of the others.
-  private static func texts() throws -> [String] {
-    try Fixture.texts().enumerated().filter { i, _ in i < 220 || i % 4 == 0 }.map(\.element)
   }
 
   private func check<Item>(_ component: Component, _ items: [Item], _ run: (Item) -> [UInt8]) {
@@ -41,8 +45,8 @@ import Testing
 
   @Test(arguments: components("normalizer")) func normalizes(_ component: Component) throws {
     let steps = try Normalizers.read(Field(path: "normalizer", value: component.value))
-    check(component, try Self.texts()) { text in
-      var text = SourcedText(Array(text.utf8))
+    check(component, try Self.texts.get()) { text in
+      var text = SourcedText(text)
       steps.normalize(&text)
       return text.bytes
     }
@@ -50,8 +54,8 @@ import Testing
 
   @Test(arguments: components("pre_tokenizer")) func cuts(_ component: Component) throws {
     let steps = try PreTokenizers.read(Field(path: "pre_tokenizer", value: component.value))
-    check(component, try Self.texts()) { text in
-      var text = PreTokenizedText(SourcedText(Array(text.utf8), isTraced: true))
+    check(component, try Self.texts.get()) { text in
+      var text = PreTokenizedText(SourcedText(text, isTraced: true))
       for step in steps { step.apply(to: &text) }
       return Array(text.words.map { text.bytes[$0] }.joined(separator: [0x1F]))
     }
@@ -59,11 +63,10 @@ import Testing
 
   @Test(arguments: components("decoder")) func decodes(_ component: Component) throws {
     let steps = try Decoders.read(Field(path: "decoder", value: component.value))
-    let lists = try Fixture.rows("tokens.jsonl").map { $0.array?.compactMap(\.string) ?? [] }
-    check(component, lists) { tokens in
+    check(component, try Self.lists.get()) { tokens in
       var decoding = Decoding(steps)
       var text: [UInt8] = []
-      for token in tokens { decoding.append(Array(token.utf8), to: &text) }
+      for token in tokens { decoding.append(token, to: &text) }
       decoding.finish(&text)
       return Array(String(decoding: text, as: UTF8.self).utf8)
     }

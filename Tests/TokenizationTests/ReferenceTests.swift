@@ -14,11 +14,11 @@ import Testing
     try #require(texts.count == rows.count)
     for (i, text) in texts.enumerated() {
       let (ids, bare) = (tokenizer.encode(text), tokenizer.encode(text, addSpecialTokens: false))
-      if digest("\(listed(ids))|\(listed(bare))".utf8) != rows[i].ids {
+      if digest("\(listed(ids))|\(listed(bare))") != rows[i].ids {
         Issue.record("line \(i + 1): \(quoted(text)): \(ids)")
       }
       let decoded = [true, false].map { tokenizer.decode(ids, skipSpecialTokens: $0) }
-      if digest(decoded.joined(separator: "\0").utf8) != rows[i].decoded {
+      if digest(decoded.joined(separator: "\0")) != rows[i].decoded {
         Issue.record("line \(i + 1): \(quoted(text)): \(quoted(decoded[0])), \(quoted(decoded[1]))")
       }
       var stream = tokenizer.streamingDecoder()
@@ -46,7 +46,7 @@ import Testing
         of: texts[i], pair: texts[(i + 1) % texts.count], addSpecialTokens: i % 2 == 0, truncation: truncations[i % 3],
         padding: paddings[i / 3 % 3])
       let lists = [encoding.ids, encoding.typeIDs, encoding.attentionMask, encoding.specialTokensMask].map(listed)
-      if digest(lists.joined(separator: "|").utf8) != row.pair { Issue.record("line \(i + 1): \(lists)") }
+      if digest(lists.joined(separator: "|")) != row.pair { Issue.record("line \(i + 1): \(lists)") }
     }
   }
 

@@ -2,8 +2,8 @@
 
     python Tools/tokenizer/make_unicode_tables.py > Sources/Tokenization/UnicodeTables.generated.swift
 
-The library's parts were built against different versions of Unicode (its normal forms against 9, its marks and
-punctuation against 8 or 9, its lower case against the newest). So the tables are read off the library itself, scalar
+The library's parts were built against different versions of Unicode (its expressions against 16, its normal
+forms against 9, its marks and punctuation against 8 or 9, its lower case against the newest). So the tables are read off the library itself, scalar
 by scalar; Python's `unicodedata` only says how a decomposition is put together and which combining class to try.
 
 Made with `tokenizers` 0.23.3 under Python 3.11 (Unicode 14, newer than every table but lower case).
@@ -13,7 +13,7 @@ Numbers are written in base 36. A range is `gap,length`, a gap being the distanc
 
 import unicodedata
 
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 SCALARS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 NFC, NFD, NFKC, NFKD = (getattr(normalizers, name)().normalize_str for name in ["NFC", "NFD", "NFKC", "NFKD"])
@@ -48,6 +48,13 @@ def packed(scalars):
 
 def vanish(normalizer):
     return {c for c in SCALARS if normalizer.normalize_str(f"a{chr(c)}b") == "ab"}
+
+
+def matching(pattern):
+    """The scalars that the library's regular expressions take for a class."""
+    everything = "".join(map(chr, SCALARS))
+    rest = pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str(everything)
+    return set(SCALARS) - {c for _, (start, end) in rest for c in SCALARS[start:end]}
 
 
 def bert(**options):
@@ -132,6 +139,8 @@ def main():
     print("// Made by Tools/tokenizer/make_unicode_tables.py; not edited by hand.\n")
     print("/// What the `tokenizers` library knows of Unicode, in the form that its maker describes.")
     print("enum PackedUnicode {", end="")
+    literal("letters", "`\\p{L}` of the library's regular expressions.", packed(matching(r"\p{L}+")))
+    literal("numbers", "`\\p{N}` of the library's regular expressions.", packed(matching(r"\p{N}+")))
     control = vanish(bert(clean_text=True)) | {ord(c) for c in "\0"}
     literal("controls", "What BERT's cleaning removes.", packed(control))
     literal("nonspacingMarks", "What BERT's stripping of accents removes.", packed(vanish(bert(strip_accents=True))))
