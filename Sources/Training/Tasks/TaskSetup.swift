@@ -45,69 +45,34 @@ public struct TaskSetup: Sendable {
   /// The rows that the classes were taken from, where all of them can be used.
   private(set) var rows: [DataRow]?
 
+  private init(_ objective: any Objective, _ reader: any DataReader, rows: [DataRow]? = nil) {
+    self.objective = objective
+    self.reader = reader
+    self.rows = rows
+  }
+
   /// `other` is a session on the same base and data: what does not follow from the seed is not read again.
   init(_ file: RunFile, sharing other: RunSession? = nil) throws {
     if let other, !file.fromScratch, other.model.freshParameters.isEmpty || other.file.seed == file.seed {
-      (objective, reader) = (other.objective, other.data.reader)
+      self.init(other.objective, other.data.reader)
     } else if file.task == .causalLM {
       let model =
         file.fromScratch ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
-      objective = NextTokens(model)
-      reader = try LanguageReader(file, model)
+      self.init(NextTokens(model), try LanguageReader(file, model))
     } else {
-      do { self = try TaskSetup(encoder: TaskSettings(file)) } catch let fault as TaskFault {
-        throw file.fault(fault.refusal, at: fault.key)
-      }
+      try self.init(TaskSettings(file)) { file.fault($0.refusal, at: $0.key) }
     }
   }
 
   /// Opens an encoder for any task but that of language models.
-  public init(_ settings: TaskSettings) throws {
-    do { self = try TaskSetup(encoder: settings) } catch let fault as TaskFault { throw fault.refusal }
-  }
+  public init(_ settings: TaskSettings) throws { try self.init(settings) { $0.refusal } }
 
-  private init(encoder settings: TaskSettings) throws {
-    switch settings.task {
-    case .causalLM: throw TaskFault("task", Refusal("the task causal_lm is for language models", remedy: "name another task"))
-    case .sequenceClassification:
-      let stored = try settings.open()
-      guard let model = stored as? any TextEncoder & Classifier else { throw settings.unfit(stored, "an encoder of texts") }
-      let texts = try EncodedTexts(model, limit: settings.limit(of: model))
-      let found = try settings.rows(ClassTexts(texts, labels: [], format: settings.format))
-      let labels = try settings.classes(of: found.rows, model)
-      objective = try settings.classification(stored, labels)
-      reader = ClassTexts(texts, labels: labels, format: settings.format)
-      rows = found.isWhole ? found.rows : nil
-    case .imageClassification:
-      let stored = try settings.open()
-      guard let model = stored as? any ImageEncoder & Classifier else { throw settings.unfit(stored, "an encoder of images") }
-      let found = try settings.rows(ClassImages(model, labels: []))
-      let labels = try settings.classes(of: found.rows, model)
-      objective = try settings.classification(stored, labels)
-      reader = try ClassImages(model, labels: labels)
-      rows = found.isWhole ? found.rows : nil
-    case .sentenceEmbedding:
-      let model = try settings.open(head: .none)
-      guard let texts = model as? any TextEncoder else { throw settings.unfit(model, "an encoder of texts") }
-      let asked = settings.embedding.pooling.flatMap { SentencePairs.Pooling(rawValue: $0.rawValue) }
-      objective = SentencePairs(
-        texts, pooling: try asked ?? .stored(for: texts.directory), scale: settings.embedding.scale)
-      reader = TextPairs(try EncodedTexts(texts, limit: settings.limit(of: texts)), format: settings.format)
-    case .imageTextClassification:
-      let model = try settings.open()
-      guard let pair = model as? any ImageTextModel else { throw settings.unfit(model, "an encoder of images and texts") }
-      let found = try settings.rows(ClassImages(pair, labels: []))
-      let labels = try settings.classes(of: found.rows, nil)
-      let prompts = try settings.prompts(labels)
-      let texts = try EncodedTexts(pair, limit: settings.limit(of: pair))
-      let ids = try prompts.map { prompt in
-        do throws(RowProblem) { return try texts.encode(prompt).ids } catch {
-          throw TaskFault("labels", Refusal("the text `\(prompt)`: \(error.reason)"))
-        }
-      }
-      objective = ImageTexts(pair, labels: ClassLabels(names: labels, problem: .singleLabel), texts: ids)
-      reader = try ClassImages(pair, labels: labels)
-      rows = found.isWhole ? found.rows : nil
+  private init(_ settings: TaskSettings, blaming: (TaskFault) -> any Error) throws {
+    do {
+      let made = try settings.made()
+      self.init(made.objective, made.reader, rows: made.rows)
+    } catch let fault as TaskFault {
+      throw blaming(fault)
     }
   }
 
@@ -132,6 +97,48 @@ struct TaskFault: Error {
 }
 
 extension TaskSettings {
+  /// The task's parts.
+  fileprivate func made() throws -> (objective: any Objective, reader: any DataReader, rows: [DataRow]?) {
+    switch task {
+    case .causalLM: throw TaskFault("task", Refusal("the task causal_lm is for language models", remedy: "name another task"))
+    case .sequenceClassification:
+      let stored = try open()
+      guard let model = stored as? any TextEncoder & Classifier else { throw unfit(stored, "an encoder of texts") }
+      let texts = try EncodedTexts(model, limit: limit(of: model))
+      let found = try rows(ClassTexts(texts, labels: [], format: format))
+      let labels = try classes(of: found.rows, model)
+      return (
+        try classification(stored, labels), ClassTexts(texts, labels: labels, format: format), found.isWhole ? found.rows : nil
+      )
+    case .imageClassification:
+      let stored = try open()
+      guard let model = stored as? any ImageEncoder & Classifier else { throw unfit(stored, "an encoder of images") }
+      let found = try rows(ClassImages(model, labels: []))
+      let labels = try classes(of: found.rows, model)
+      return (try classification(stored, labels), try ClassImages(model, labels: labels), found.isWhole ? found.rows : nil)
+    case .sentenceEmbedding:
+      let model = try open(head: .none)
+      guard let texts = model as? any TextEncoder else { throw unfit(model, "an encoder of texts") }
+      let asked = embedding.pooling.flatMap { SentencePairs.Pooling(rawValue: $0.rawValue) }
+      let objective = SentencePairs(texts, pooling: try asked ?? .stored(for: texts.directory), scale: embedding.scale)
+      return (objective, TextPairs(try EncodedTexts(texts, limit: limit(of: texts)), format: format), nil)
+    case .imageTextClassification:
+      let model = try open()
+      guard let pair = model as? any ImageTextModel else { throw unfit(model, "an encoder of images and texts") }
+      let found = try rows(ClassImages(pair, labels: []))
+      let labels = try classes(of: found.rows, nil)
+      let sentences = try prompts(labels)
+      let texts = try EncodedTexts(pair, limit: limit(of: pair))
+      let ids = try sentences.map { sentence in
+        do throws(RowProblem) { return try texts.encode(sentence).ids } catch {
+          throw TaskFault("labels", Refusal("the text `\(sentence)`: \(error.reason)"))
+        }
+      }
+      let objective = ImageTexts(pair, labels: ClassLabels(names: labels, problem: .singleLabel), texts: ids)
+      return (objective, try ClassImages(pair, labels: labels), found.isWhole ? found.rows : nil)
+    }
+  }
+
   fileprivate func open(head: HeadChoice = .stored) throws -> any Model {
     fromScratch ? try ModelLoader.openFresh(config: model, seed: seed, head: head) : try ModelLoader.open(model, head: head)
   }
