@@ -140,6 +140,6 @@ let package = Package(
       tests(
         "ConformanceTests", ["Conformance", "Catalog", "Training", "Registry", "Files", "Blocks", "PEFTKernel", "Engine"],
         resources: [.copy("Fixtures")]),
-      tests("CommandTests", ["PEFTCLI", "Catalog", "Files", "JSON"]),
+      tests("CommandTests", ["PEFTCLI", "Catalog", "Training", "Files", "JSON"]),
     ]
 )

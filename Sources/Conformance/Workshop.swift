@@ -53,7 +53,7 @@ struct Workshop {
   /// The adapter at step 0, as training starts it.
   func adapter(seed: UInt64 = 7) throws -> Adapter {
     try EvidenceStage(
-      assembly, sites: sites, on: model, examples: examples, seed: seed, origin: original, firstRate: 0.01
+      assembly, sites: sites, for: NextTokens(model), examples: examples, seed: seed, origin: original.map { NextTokens($0) }, firstRate: 0.01
     ).start()
   }
 
@@ -73,7 +73,7 @@ struct Workshop {
   ) throws -> Trainer {
     let batches = BatchPlan(examples, batchSize: batchSize, accumulation: accumulation, shuffles: false, seed: 8)
     return try Trainer(
-      model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: learningRate,
+      NextTokens(model), adapter: adapter, batches: batches, optimizer: rule, peakRate: learningRate,
       schedule: Schedule(total: 20), clipNorm: nil, seed: 9, activations: activations)
   }
 
@@ -95,7 +95,7 @@ struct Workshop {
 
   /// Mean loss of all sequences; what is no number is for the laws to judge.
   func loss(_ trainer: Trainer) -> Double {
-    Evaluation.of(model, adapter: trainer.adapter, trained: trainer.trainedBase, examples).loss
+    Evaluation.of(NextTokens(model), adapter: trainer.adapter, trained: trainer.trainedBase, examples).loss
   }
 }
 

@@ -20,7 +20,7 @@ extension DecoderConfig {
       headWidth: width, innerSize: try reader.int("n_inner", default: 4 * hidden, in: 1...Int(Int32.max)),
       maximumPositions: try reader.int("n_positions", "max_position_embeddings", default: 1024), norm: .layer,
       normEpsilon: try reader.double("layer_norm_epsilon", default: 1e-5, in: 0..<1),
-      mlp: .plain(try Activation(reader, "activation_function", default: "gelu_new")), isAttentionFused: true,
+      mlp: .plain(try reader.activation("activation_function", default: "gelu_new")), isAttentionFused: true,
       hasAttentionBias: true, hasAttentionOutputBias: true, hasMLPBias: true, storesTransposed: true,
       isHeadTied: try reader.bool("tie_word_embeddings", default: true),
       dropout: Dropout(

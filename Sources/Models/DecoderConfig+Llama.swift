@@ -35,7 +35,7 @@ extension DecoderConfig {
   static func llamaShaped(
     _ reader: ConfigReader, _ modelType: String, _ defaults: Defaults
   ) throws(FileError) -> DecoderConfig {
-    let activation = try Activation(reader, defaults.activation.field, default: defaults.activation.name)
+    let activation = try reader.activation(defaults.activation.field, default: defaults.activation.name)
     let hidden = try reader.int("hidden_size", default: defaults.hidden)
     let heads = try reader.int("num_attention_heads", default: defaults.heads)
     var width = defaults.headWidth ?? 0

@@ -34,6 +34,24 @@ public struct ModelRun {
   }
 }
 
+extension ModelRun {
+  /// What `body` computes from other rows than this run's: in a pass of its own, whose terms of the loss are this one's.
+  ///
+  /// `sites` are those that are visited in it, where they are not all.
+  public func over(_ rows: RowLayout, sites: [Site]? = nil, _ body: (ModelRun) -> Tensor) -> Tensor {
+    var run = self
+    run.pass = Pass(now: pass.now, rows: rows, sites: sites ?? pass.sites, observer: pass.observer)
+    let y = body(run)
+    for term in run.pass.penalties { pass.penalize(term) }
+    return y
+  }
+
+  /// What `body` computes from one row a sequence.
+  func pooled(_ body: (ModelRun) -> Tensor) -> Tensor {
+    over(RowLayout(sequences: pass.rows.sequences.count, length: 1), sites: pass.sites.filter { $0.layer == nil }, body)
+  }
+}
+
 /// A causal language model. The head is the last of its sites.
 public protocol LanguageModel: TextModel {
   /// The rows of the frozen table for these tokens, [n, hiddenSize].

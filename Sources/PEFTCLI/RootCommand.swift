@@ -16,7 +16,7 @@ struct RootCommand: ParsableCommand {
           name: "Training",
           subcommands: [
             TrainCommand.self, ResumeCommand.self, PlanCommand.self, CompareCommand.self, InitCommand.self, EvalCommand.self,
-            GenerateCommand.self, ChatCommand.self, DataCommand.self,
+            PredictCommand.self, GenerateCommand.self, ChatCommand.self, DataCommand.self,
           ]),
         CommandGroup(
           name: "Files",

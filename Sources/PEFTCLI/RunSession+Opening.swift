@@ -12,6 +12,6 @@ extension RunSession {
 
   /// What a run file's selectors choose from.
   static func sites(_ model: String, _ fromScratch: Bool) throws -> [Site] {
-    fromScratch ? try ModelLoader.fresh(config: model, seed: 0).adaptable : try ModelLoader.load(model).adaptable
+    fromScratch ? try ModelLoader.openFresh(config: model, seed: 0).adaptable : try ModelLoader.open(model).adaptable
   }
 }

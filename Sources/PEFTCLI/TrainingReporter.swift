@@ -54,11 +54,9 @@ final class TrainingReporter: Sendable {
       case .note(let note): say("note: \(note)")
       case .step(let report, let seconds): step(report, seconds, &state)
       case .evaluated(let step, let evaluation):
-        say(
-          "step \(step): evaluation loss \(Format.fixed(evaluation.loss, 4)), perplexity \(Format.significant(evaluation.perplexity))"
-        )
+        say("step \(step): evaluation loss \(evaluation.summary)")
       case .tested(let evaluation):
-        say("test loss \(Format.fixed(evaluation.loss, 4)), perplexity \(Format.significant(evaluation.perplexity))")
+        say("test loss \(evaluation.summary)")
       case .saved(let step, _):
         if step < state.steps { say("step \(step): saved") }
       }
@@ -134,16 +132,21 @@ final class TrainingReporter: Sendable {
         "grad_norm": .double(report.gradientNorm), "tokens": .int(report.tokens), "seconds": .double(seconds),
       ]
     case .evaluated(let step, let evaluation):
-      [
-        "event": "evaluated", "step": .int(step), "loss": .double(evaluation.loss),
-        "perplexity": .double(evaluation.perplexity), "tokens": .int(evaluation.tokens),
-      ]
-    case .tested(let evaluation):
-      [
-        "event": "tested", "loss": .double(evaluation.loss), "perplexity": .double(evaluation.perplexity),
-        "tokens": .int(evaluation.tokens),
-      ]
+      .object([.init("event", "evaluated"), .init("step", .int(step))] + evaluation.members)
+    case .tested(let evaluation): .object([.init("event", "tested")] + evaluation.members)
     case .saved(let step, let path): ["event": "saved", "step": .int(step), "path": .string(path)]
     }
+  }
+}
+
+extension Evaluation {
+  /// The loss, and what else is told of it.
+  var summary: String {
+    ([Format.fixed(loss, 4)] + figures.map { "\($0.name) \(Format.significant($0.value))" }).joined(separator: ", ")
+  }
+
+  /// As members of a JSON object.
+  var members: [JSON.Member] {
+    [.init("loss", .double(loss))] + figures.map { .init($0.key, .double($0.value)) } + [.init(unit, .int(tokens))]
   }
 }

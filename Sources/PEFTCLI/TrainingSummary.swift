@@ -20,11 +20,13 @@ struct TrainingSummary {
     var table = [["", "before", "after"]]
     if let before, let after = outcome.after {
       table.append(["evaluation loss", Format.fixed(before.loss, 4), Format.fixed(after.loss, 4)])
-      table.append(["perplexity", Format.significant(before.perplexity), Format.significant(after.perplexity)])
+      for (old, new) in zip(before.figures, after.figures) {
+        table.append([new.name, Format.significant(old.value), Format.significant(new.value)])
+      }
     }
     if let test = outcome.test {
       table.append(["test loss", "", Format.fixed(test.loss, 4)])
-      table.append(["test perplexity", "", Format.significant(test.perplexity)])
+      for figure in test.figures { table.append(["test \(figure.name)", "", Format.significant(figure.value)]) }
     }
     if let first = totals.firstLoss, let last = totals.lastLoss {
       table.append(["training loss (first and last step)", Format.fixed(first, 4), Format.fixed(last, 4)])
@@ -45,8 +47,7 @@ struct TrainingSummary {
 
   func json(samples: [Sample]) -> JSON {
     func evaluation(_ evaluation: Evaluation?) -> JSON {
-      guard let evaluation else { return .null }
-      return ["loss": .double(evaluation.loss), "perplexity": .double(evaluation.perplexity), "tokens": .int(evaluation.tokens)]
+      evaluation.map { .object($0.members) } ?? .null
     }
     return [
       "event": .string(outcome.end == .finished ? "finished" : "stopped"), "method": .string(session.entry.name),
@@ -73,7 +74,7 @@ struct TrainingSummary {
     var files = "--model \(typed(outcome.modelPath ?? session.file.baseModel))"
     if let path = outcome.adapterPath { files += " --adapter \(typed(path))" }
     var hints: [String] = []
-    if Folder.isFile(Folder.join(session.model.directory.path, "tokenizer.json")) {
+    if session.language != nil, Folder.isFile(Folder.join(session.model.directory.path, "tokenizer.json")) {
       // Only the model's own template is there when the run file is not.
       let flag =
         switch session.opening {

@@ -75,11 +75,18 @@ struct RunReader {
       activationCheckpointing: bool("activation_checkpointing"), clipGradNorm: number("clip_grad_norm"),
       seed: UInt64(int("seed") ?? 0), evalEvery: int("eval_every"), saveEvery: int("save_every"), outputDir: outputDir,
       samples: samples)
+    run.task = task
+    if case .list(let names)? = items["labels"]?.value { run.labels = names.map(\.text) }
+    if case .list(let names)? = items["modules_to_save"]?.value { run.modulesToSave = names.map(\.text) }
+    run.embedding.pooling = text("embedding.pooling").flatMap(RunFile.EmbeddingSettings.Pooling.init)
+    run.embedding.scale = number("embedding.scale") ?? run.embedding.scale
     run.marks = marks
     return run
   }
 
   // MARK: Values
+
+  var task: RunFile.Task { text("task").flatMap(RunFile.Task.init) ?? .causalLM }
 
   func text(_ key: String) -> String? {
     guard case .string(let text)? = items[key]?.value else { return nil }
@@ -193,6 +200,7 @@ struct RunReader {
   private mutating func checkTogether(_ method: MethodEntry?) {
     exactlyOne("steps", "epochs", at: node.mark)
     checkData()
+    checkTask()
     if isGiven("init_adapter") {
       for key in ["method", "target_modules", "exclude_modules", "layers_to_transform", "modules_to_save", "bias"] {
         if let node = given(key) {

@@ -8,12 +8,16 @@ extension RunFile {
   private var node: YAMLNode {
     var fields: [(String, YAMLNode)] = [("base_model", .string(baseModel)), ("from_scratch", .bool(fromScratch))]
     func add(_ key: String, _ node: YAMLNode?) { if let node { fields.append((key, node)) } }
+    add("task", .string(task.rawValue))
+    add("labels", labels.map { .sequence($0.map(YAMLNode.string)) })
+    if task == .sentenceEmbedding { add("embedding", embedding.node) }
     add("init_adapter", initAdapter.map(YAMLNode.string))
     add("method", method?.node)
     add("target_modules", targetModules?.node)
     add("exclude_modules", excludeModules?.node)
     add("layers_to_transform", layersToTransform.map { .sequence($0.map(YAMLNode.int)) })
-    add("data", data.node)
+    add("modules_to_save", modulesToSave.map { .sequence($0.map(YAMLNode.string)) })
+    add("data", data.node(for: task))
     add("optimizer", optimizer.node)
     add("epochs", epochs.map(YAMLNode.int))
     add("steps", steps.map(YAMLNode.int))
@@ -40,8 +44,14 @@ extension TargetSelector.Targets {
   }
 }
 
-extension RunFile.DataSettings {
+extension RunFile.EmbeddingSettings {
   var node: YAMLNode {
+    .mapping((pooling.map { [("pooling", .string($0.rawValue))] } ?? []) + [("scale", .double(scale))])
+  }
+}
+
+extension RunFile.DataSettings {
+  func node(for task: RunFile.Task) -> YAMLNode {
     var fields: [(String, YAMLNode)] = []
     if let train { fields.append(("train", .string(train))) }
     if let tokens { fields.append(("tokens", .string(tokens))) }
@@ -51,15 +61,17 @@ extension RunFile.DataSettings {
       fields.append(
         ("split", .mapping([("valid", .double(split.valid)), ("test", .double(split.test)), ("seed", .int(Int(split.seed)))])))
     }
-    if tokens == nil || valid != nil || test != nil { fields.append(("format", .string(format.rawValue))) }
-    fields.append(("loss_on", .string(lossOn.rawValue)))
+    if let shots { fields.append(("shots", .int(shots))) }
+    if task == .imageTextClassification { fields.append(("prompt_template", .string(promptTemplate))) }
+    if task.readsTexts, tokens == nil || valid != nil || test != nil { fields.append(("format", .string(format.rawValue))) }
+    if task == .causalLM { fields.append(("loss_on", .string(lossOn.rawValue))) }
     if let chatTemplate { fields.append(("chat_template", chatTemplate.node)) }
     if !chatTemplateArguments.isEmpty { fields.append(("chat_template_kwargs", OptionValue.map(chatTemplateArguments).node)) }
     if let maxSeqLen { fields.append(("max_seq_len", .int(maxSeqLen))) }
     // Token ids are learned as they stand.
     guard tokens == nil else { return .mapping(fields) }
-    return .mapping(
-      fields + [("packing", .bool(packing)), ("shuffle", .bool(shuffle)), ("group_by_length", .bool(groupByLength))])
+    if task == .causalLM { fields.append(("packing", .bool(packing))) }
+    return .mapping(fields + [("shuffle", .bool(shuffle)), ("group_by_length", .bool(groupByLength))])
   }
 }
 

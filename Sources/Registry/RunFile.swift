@@ -12,6 +12,11 @@ public struct RunFile: Sendable, Hashable {
   public var baseModel: String
   /// Whether the model's weights are drawn, and only its `config.json` and tokenizer are read.
   public var fromScratch: Bool
+  /// What the model is trained for.
+  public var task = Task.causalLM
+  /// The names of the classes by id; nil for those of the training rows.
+  public var labels: [String]?
+  public var embedding = EmbeddingSettings()
   /// An adapter directory to go on from; its method and its sites are the run's.
   public var initAdapter: String?
   /// The method; nil where `initAdapter` brings it.
@@ -19,6 +24,8 @@ public struct RunFile: Sendable, Hashable {
   public var targetModules: TargetSelector.Targets?
   public var excludeModules: TargetSelector.Targets?
   public var layersToTransform: [Int]?
+  /// As the file names them; the method has them already.
+  public var modulesToSave: [String]?
   public var data: DataSettings
   public var optimizer: OptimizerSettings
   /// Exactly one of `epochs` and `steps` is given.
@@ -41,6 +48,32 @@ public struct RunFile: Sendable, Hashable {
   public var samples: SampleSettings?
   /// Where the selectors stood, for messages about a model's sites.
   var marks = Marks()
+
+  public enum Task: String, Sendable, Hashable, CaseIterable {
+    case causalLM = "causal_lm"
+    case sequenceClassification = "sequence_classification"
+    case sentenceEmbedding = "sentence_embedding"
+    case imageClassification = "image_classification"
+    case imageTextClassification = "image_text_classification"
+
+    /// Whether rows are texts.
+    public var readsTexts: Bool { self == .causalLM || self == .sequenceClassification || self == .sentenceEmbedding }
+    public var readsClasses: Bool { self != .causalLM && self != .sentenceEmbedding }
+  }
+
+  /// How texts become vectors, and how these are compared.
+  public struct EmbeddingSettings: Sendable, Hashable {
+    public enum Pooling: String, Sendable, Hashable, CaseIterable {
+      case mean
+      case cls
+    }
+    /// Nil for the model's own.
+    public var pooling: Pooling?
+    /// Of the cosines, before their softmax.
+    public var scale = 20.0
+
+    public init() {}
+  }
 
   public struct DataSettings: Sendable, Hashable {
     /// Which tokens are learned.
@@ -102,6 +135,12 @@ public struct RunFile: Sendable, Hashable {
     public var packing: Bool
     public var shuffle: Bool
     public var groupByLength = false
+    /// Rows of every class that are learned from; nil for all.
+    public var shots: Int?
+    /// The text of a class, with `{}` for its name.
+    public var promptTemplate = standardPrompt
+
+    public static let standardPrompt = "a photo of a {}."
   }
 
   public struct OptimizerSettings: Sendable, Hashable {

@@ -9,7 +9,7 @@ extension RunReader {
   mutating func data() -> RunFile.DataSettings {
     var (train, valid, test) = (text("data.train"), text("data.valid"), text("data.test"))
     let split = split
-    if let folder = train, Folder.isFolder(folder), let mark = items["data.train"]?.node.mark {
+    if task.readsTexts, let folder = train, Folder.isFolder(folder), let mark = items["data.train"]?.node.mark {
       let files = DataFolder(folder)
       for fault in files.faults { entries.reader.log.add("data.train: \(fault)", at: mark, kind: .missing) }
       (train, valid, test) = (files.train ?? folder, valid ?? files.valid, test ?? files.test)
@@ -30,6 +30,8 @@ extension RunReader {
       shuffle: bool("data.shuffle") && !isGiven("data.tokens"))
     data.format = text("data.format").flatMap(RunFile.DataSettings.Format.init) ?? .auto
     data.groupByLength = bool("data.group_by_length")
+    data.shots = int("data.shots")
+    data.promptTemplate = text("data.prompt_template") ?? data.promptTemplate
     if case .map(let values)? = items["data.chat_template_kwargs"]?.value { data.chatTemplateArguments = values }
     return data
   }
@@ -73,6 +75,35 @@ extension RunReader {
         entries.reader.log.add(
           "`data.chat_template_kwargs` is for the model's own template, and `data.chat_template` takes its place", at: node.mark)
       }
+    }
+  }
+
+  /// Keys that say nothing for the run's task, and what a list of classes must be.
+  mutating func checkTask() {
+    var others: [(key: String, of: String)] = []
+    if task != .causalLM {
+      others += [
+        "data.tokens", "data.loss_on", "data.packing", "data.chat_template", "data.chat_template_kwargs", "samples",
+      ].map { ($0, "language models") }
+    }
+    if !task.readsTexts { others += ["data.format", "data.max_seq_len", "data.group_by_length"].map { ($0, "texts") } }
+    if !task.readsClasses { others += ["labels", "data.shots"].map { ($0, "classification") } }
+    if task != .sentenceEmbedding { others.append(("embedding", "sentence_embedding")) }
+    if task != .imageTextClassification { others.append(("data.prompt_template", "image_text_classification")) }
+    for (key, kind) in others {
+      guard let node = given(key) else { continue }
+      if case .bool(false)? = items[key]?.value { continue }
+      entries.reader.log.add("`\(key)` is for \(kind), and task is \(task.rawValue)", at: node.mark)
+    }
+    if let node = given("labels"), case .list(let names)? = items["labels"]?.value {
+      let texts = names.map(\.text)
+      if texts.count < 2 { entries.reader.log.add("`labels` needs two classes at least", at: node.mark) }
+      if let twice = texts.enumerated().first(where: { texts[..<$0.offset].contains($0.element) }) {
+        entries.reader.log.add("`labels` names `\(twice.element)` twice", at: node.items?[twice.offset].mark ?? node.mark)
+      }
+    }
+    if let node = given("data.prompt_template"), let template = text("data.prompt_template"), !template.contains("{}") {
+      entries.reader.log.add("`data.prompt_template` has no `{}` for the name of the class", at: node.mark)
     }
   }
 

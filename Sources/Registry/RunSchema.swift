@@ -6,6 +6,15 @@ public enum RunSchema {
     KeySpec("base_model", .path(.folder), required: true, "the model, a Hugging Face directory"),
     KeySpec(
       "from_scratch", .value(.boolean), default: .bool(false), "draw the weights; only the model's config and tokenizer are read"),
+    KeySpec(
+      "task", .value(.choice(RunFile.Task.allCases.map(\.rawValue))), default: .string(RunFile.Task.causalLM.rawValue),
+      "what is learned: the next token, the class of a text (`sequence_classification`) or of an image, by a head or, "
+        + "`image_text_classification`, by the likeness to a text of each class; or, `sentence_embedding`, which texts belong together"),
+    KeySpec(
+      "labels", .texts,
+      "the classes by id; default: the model's own where it has those of the training rows, else theirs, sorted. For other classes than "
+        + "the model's a new head is made, and trained in full beside the adapter"),
+    KeySpec("embedding", .section(embedding), "how texts become vectors, for `sentence_embedding`"),
     KeySpec("init_adapter", .path(.folder), "an adapter to go on from, in place of `method`"),
     KeySpec("method", .method, "an entry's name, `{use: NAME, …}` to replace some of its options, or an entry in full"),
     KeySpec(
@@ -46,10 +55,11 @@ public enum RunSchema {
     KeySpec(
       "train", .path(.fileOrFolder),
       "examples, one JSON object a line (`.jsonl`), in one JSON array (`.json`), or one text a line (`.txt`); or a folder with "
-        + "`train`, and perhaps `valid` and `test`, in such files; give this or `tokens`"),
+        + "`train`, and perhaps `valid` and `test`, in such files; of images tensors (`.safetensors`), a folder with a folder of "
+        + "netpbm files for each class, or rows of `image` and `label` (`.jsonl`); give this or `tokens`"),
     KeySpec("tokens", .path(.file), "sequences of token ids that are ready to learn from; give this or `train`"),
-    KeySpec("valid", .path(.file), "examples for evaluation"),
-    KeySpec("test", .path(.file), "examples that are evaluated once, at the end; a comparison reports on them"),
+    KeySpec("valid", .path(.fileOrFolder), "examples for evaluation"),
+    KeySpec("test", .path(.fileOrFolder), "examples that are evaluated once, at the end; a comparison reports on them"),
     KeySpec("split", .section(split), "parts of `train` that are kept for evaluation, where it is one file"),
     KeySpec(
       "format", .value(.choice(RunFile.DataSettings.Format.allCases.map(\.rawValue))), default: .string("auto"),
@@ -64,6 +74,11 @@ public enum RunSchema {
       "how conversations become texts; default: the model's own (`chat_template.jinja` or `tokenizer_config.json`)"),
     KeySpec(
       "chat_template_kwargs", .variables, "variables for the model's own template, such as `enable_thinking` or `date_string`"),
+    KeySpec(
+      "shots", .value(.integer(1...1_000_000)), "learn from so many rows of every class, drawn by the seed of `split`, else the run's"),
+    KeySpec(
+      "prompt_template", .value(.text), default: .string(RunFile.DataSettings.standardPrompt),
+      "the text of a class, with `{}` for its name, for `image_text_classification`"),
     KeySpec("max_seq_len", .value(.integer(2...Int.max)), "tokens a sequence may have; default: the model's limit"),
     KeySpec("packing", .value(.boolean), default: .bool(false), "put several examples into one sequence; none sees the other"),
     KeySpec("shuffle", .value(.boolean), default: .bool(true), "draw a new order in every epoch"),
@@ -71,6 +86,15 @@ public enum RunSchema {
       "group_by_length", .value(.boolean), default: .bool(false),
       "put sequences of similar length into a batch: of each \(RunFile.DataSettings.groupedSteps) steps of the drawn order, sorted"
     ),
+  ]
+
+  private static let embedding: [KeySpec] = [
+    KeySpec(
+      "pooling", .value(.choice(RunFile.EmbeddingSettings.Pooling.allCases.map(\.rawValue))),
+      "`mean` over a text's tokens, or the first one's, `cls`; default: as `1_Pooling` in the model's folder says, else `mean`"),
+    KeySpec(
+      "scale", .value(.number(0...Double.greatestFiniteMagnitude, aboveLower: true)), default: .double(20),
+      "the factor of the cosines before their softmax"),
   ]
 
   private static let split: [KeySpec] = [

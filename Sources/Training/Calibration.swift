@@ -14,7 +14,7 @@ public enum Calibration {
     } else {
       let tokenizer = try RunSession.tokenizer(of: model)
       let encoder = Encoder(
-        tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), lossOn: .all, maximumLength: limit)
+        tokenizer: tokenizer, endOfText: try RunSession.endOfText(of: model, tokenizer), lossOn: .all, maximumLength: limit)
       let rows = Array(try DataFile.read(path).prefix(samples))
       all = try encoder.withTemplate(of: model, for: rows).encodeAll(rows, of: path).examples
     }

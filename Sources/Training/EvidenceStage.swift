@@ -9,10 +9,10 @@ import PEFTKernel
 public struct EvidenceStage: Sendable {
   let parameterization: any Parameterization
   let sites: [Site]
-  let model: any LanguageModel
+  let objective: any Objective
   let seed: UInt64
   /// The model as it was before quantization: itself, where it is not quantized.
-  var origin: any LanguageModel
+  var origin: any Objective
   /// The learning rate of the run's first step.
   var firstRate: Double?
   /// Of the passes that gradients come from.
@@ -56,14 +56,14 @@ public struct EvidenceStage: Sendable {
 
   /// `examples` are the training examples, needed only where some are to be looked at.
   public init(
-    _ parameterization: any Parameterization, sites: [Site], on model: any LanguageModel, examples: [Example], seed: UInt64,
-    origin: (any LanguageModel)? = nil, firstRate: Double? = nil, activations: Activations = .kept
+    _ parameterization: any Parameterization, sites: [Site], for objective: any Objective, examples: [Example], seed: UInt64,
+    origin: (any Objective)? = nil, firstRate: Double? = nil, activations: Activations = .kept
   ) {
     self.parameterization = parameterization
     self.sites = sites
-    self.model = model
+    self.objective = objective
     self.seed = seed
-    self.origin = origin ?? model
+    self.origin = origin ?? objective
     self.firstRate = firstRate
     self.activations = activations
     let wants = parameterization.initialization.wants
@@ -79,7 +79,8 @@ public struct EvidenceStage: Sendable {
   public func start(seen: (_ batch: Int, _ batches: Int) -> Void = { _, _ in }) throws -> Adapter {
     let layout = try Adapter.layout(parameterization, over: sites)
     let now = Moment(mode: .training, seed: seed)
-    let bases = Bases { [model] in model.base($0) }
+    let model = objective.model
+    let bases = Bases { model.base($0) }
     let total = (gradients?.batches ?? 0) + (inputs?.batches ?? 0)
     var done = 0
     func step() {
@@ -91,7 +92,7 @@ public struct EvidenceStage: Sendable {
     if let inputs { evidence.grams = try grams(inputs, step) }
     if let gradients { evidence.gradients = try meanGradients(gradients, step) }
     if parameterization.initialization.wants.original {
-      evidence.original = { [origin] in origin.base($0).weight(as: .float32) }
+      evidence.original = { [model = origin.model] in model.base($0).weight(as: .float32) }
     }
     let start = try parameterization.start(layout, sites, on: bases, &evidence, now)
     var adapter = try Adapter(
@@ -112,7 +113,7 @@ public struct EvidenceStage: Sendable {
           sums[id]?.accumulateProduct(transposed: dy, x, scale: weight)
         }
         run.activations = activations
-        model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(batch.labelCount), run).backward()
+        objective.loss(batch, scale: 1 / Double(batch.labelCount), run).backward()
       }
       step()
     }
@@ -128,7 +129,7 @@ public struct EvidenceStage: Sendable {
       if let (batch, _) = look.batch(index) {
         var run = ModelRun(pass: pass(batch, index, mode: .evaluation))
         run.observeInput = { grams.add($1, at: $0) }
-        _ = origin.hidden(batch.ids, run)
+        origin.forward(batch, run)
       }
       step()
     }

@@ -63,7 +63,7 @@ extension MemoryProbe {
     let (peak, seconds) = try measured(largest, step)
     secondsPerToken.step = seconds / Double(times)
     // Behind steps of other sizes the largest finds blocks that fit it less well: where there is time, a few come first.
-    let tokens = times * largest.reduce(0) { $0 + $1.ids.count }
+    let tokens = times * largest.reduce(0) { $0 + $1.size }
     let affordable = Int(Self.patience / max(1e-9, secondsPerToken.step * Double(tokens))) - 1
     guard affordable > 0, !isExtrapolated else { return peak }
     MemoryUsage.resetPeak()
@@ -77,17 +77,17 @@ extension MemoryProbe {
   /// The largest batch of an evaluation, or a text of the length of the longest sample if that is longer.
   private mutating func evaluationPeak(_ trainer: Trainer) -> Int {
     let batches = Evaluation.batches(session.validation).map { Array(session.validation[$0]) }
-    func tokens(_ examples: [Example]) -> Int { examples.reduce(0) { $0 + $1.ids.count } }
+    func tokens(_ examples: [Example]) -> Int { examples.reduce(0) { $0 + $1.size } }
     var largest = batches.max { tokens($0) < tokens($1) } ?? []
     if let samples = session.file.samples, let tokenizer = session.tokenizer {
       let longest = samples.prompts.map { tokenizer.encode($0).count }.max() ?? 0
-      let length = min(session.model.maximumPositions, longest + samples.maxNewTokens)
+      let length = min(session.language?.maximumPositions ?? 0, longest + samples.maxNewTokens)
       if length > tokens(largest) { largest = [Example(ids: [Int32](repeating: 0, count: length))] }
     }
     guard !largest.isEmpty else { return 0 }
     let (peak, seconds) = measured(largest) { [session] in
       _ = Evaluation.of(
-        session.model, adapter: trainer.adapter, trained: trainer.trainedBase, $0, tokensPerBatch: .max)
+        session.objective, adapter: trainer.adapter, trained: trainer.trainedBase, $0, tokensPerBatch: .max)
     }
     secondsPerToken.evaluation = seconds
     return peak
@@ -105,14 +105,14 @@ extension MemoryProbe {
     peak: Int, secondsPerToken: Double
   ) {
     func take(_ divisor: Int) throws -> (peak: Int, tokens: Int, seconds: Double) {
-      let part = examples.map { $0.shortened(by: divisor) }
+      let part = examples.shortened(by: divisor)
       MemoryUsage.resetPeak()
       let clock = ContinuousClock()
       let start = clock.now
       try pass(part)
-      return (MemoryUsage.current.peak, part.reduce(0) { $0 + $1.ids.count }, (clock.now - start) / .seconds(1))
+      return (MemoryUsage.current.peak, part.reduce(0) { $0 + $1.size }, (clock.now - start) / .seconds(1))
     }
-    let tokens = examples.reduce(0) { $0 + $1.ids.count }
+    let tokens = examples.reduce(0) { $0 + $1.size }
     var divisor = 1
     while tokens / divisor > Self.shortest { divisor *= 2 }
     // The first pass also reads weights from the disk; a second tells better how long others will take.
@@ -131,6 +131,16 @@ extension MemoryProbe {
     let part = try take(chosen)
     let perToken = Double(part.peak - half.peak) / Double(max(1, part.tokens - half.tokens))
     return (part.peak + Int(perToken * Double(tokens - part.tokens)), part.seconds / Double(max(1, part.tokens)))
+  }
+}
+
+extension [Example] {
+  /// As many examples of that part of the length, context and learned tokens in their proportion; where the length is not theirs to
+  /// choose, so much fewer examples.
+  fileprivate func shortened(by divisor: Int) -> [Example] {
+    guard divisor > 1 else { return self }
+    return allSatisfy({ !$0.learned.isEmpty })
+      ? map { $0.shortened(by: divisor) } : Array(prefix(Swift.max(1, count / divisor)))
   }
 }
 

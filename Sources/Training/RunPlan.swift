@@ -79,8 +79,8 @@ extension RunPlan {
     steps = session.steps
     stepsPerEpoch = session.batches.stepsPerEpoch
     tokens = extent.tokens
-    largestMicroBatch = (extent.largest.reduce(0) { $0 + $1.ids.count }, extent.largest.count)
-    evaluationTokens = session.validation.reduce(0) { $0 + $1.ids.count }
+    largestMicroBatch = (extent.largest.reduce(0) { $0 + $1.size }, extent.largest.count)
+    evaluationTokens = session.validation.reduce(0) { $0 + $1.size }
     checkpointBytes = trainer.checkpointTensors.reduce(0) { $0 + $1.tensor.byteCount }
     memory = try probe.plan(trainer, largest: extent.largest)
     let evaluations = evaluationTokens == 0 ? 0 : 2 + (session.file.evalEvery.map { max(0, session.steps - 1) / $0 } ?? 0)

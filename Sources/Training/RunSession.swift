@@ -14,7 +14,8 @@ public struct RunSession: Sendable {
 
   public let file: RunFile
   public let registry: MethodRegistry
-  public let model: any LanguageModel
+  /// What is learned, and with it the model.
+  public let objective: any Objective
   /// Nil where the run is fed with token ids.
   public let tokenizer: Tokenizer?
   public let training: [Example]
@@ -43,14 +44,10 @@ public struct RunSession: Sendable {
   init(_ file: RunFile, registry: MethodRegistry, sharing other: RunSession?) throws {
     self.file = file
     self.registry = registry
-    if let other, !file.fromScratch {
-      model = other.model
-    } else {
-      model =
-        file.fromScratch
-        ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
-    }
-    let data = try other?.data ?? RunData(file, for: model)
+    let setup = try TaskSetup(file, sharing: other)
+    objective = setup.objective
+    let model = setup.objective.model
+    let data = try other?.data ?? RunData(file, setup.reader, for: model, rows: setup.rows)
     self.data = data
     (tokenizer, training, validation, test) = (data.tokenizer, data.training, data.validation, data.test)
     var notes = data.notes
@@ -75,12 +72,11 @@ public struct RunSession: Sendable {
       parameterization = try Self.told(of: file, at: "init_adapter") { try registry.assemble(stored.entry) }
       notes += stored.notes
     } else {
-      guard let method = file.method else { throw Refusal("the run file names neither method nor init_adapter") }
+      guard var method = file.method else { throw Refusal("the run file names neither method nor init_adapter") }
       given = nil
-      let base = model
-      let chosen = try Self.told(of: file, at: "method") {
-        try method.embeddingTexts(registry, base) { try data.tokenizer ?? Self.tokenizer(of: base) }
-      }
+      method.trainHead(of: model, isNamed: file.modulesToSave != nil)
+      let (base, own) = (model, method)
+      let chosen = try Self.told(of: file, at: "method") { try own.embeddingTexts(registry, base, data.tokenizer) }
       entry = chosen
       parameterization = try Self.told(of: file, at: "method") { try registry.assemble(chosen) }
       let isOff = method.trainable.keepsAdaptersOff
@@ -94,11 +90,16 @@ public struct RunSession: Sendable {
     self.notes = notes
   }
 
+  public var model: any Model { objective.model }
+
+  /// Nil where the task is none of a language model's.
+  public var language: (any LanguageModel)? { (objective as? NextTokens)?.language }
+
   /// How a prompt begins that is like what the run learns from.
   public var opening: PromptOpening { data.opening }
 
   /// The model's own tokenizer, checked against its vocabulary.
-  public static func tokenizer(of model: any LanguageModel) throws -> Tokenizer {
+  public static func tokenizer(of model: any TextModel) throws -> Tokenizer {
     let path = Folder.join(model.directory.path, "tokenizer.json")
     guard Folder.isFile(path) else {
       throw FileError(
@@ -121,11 +122,27 @@ public struct RunSession: Sendable {
     return tokenizer
   }
 
-  /// The id that ends a text, from `config.json`'s `eos_token_id` (the first, where there are several).
-  public static func endOfText(of model: any LanguageModel, _ tokenizer: Tokenizer) -> Int? {
+  /// The id that ends a text that is learned: of the `eos_token` in `tokenizer_config.json`, as the field's trainers take it, or else
+  /// `config.json`'s `eos_token_id` (the first, where there are several).
+  public static func endOfText(of model: any TextModel, _ tokenizer: Tokenizer) throws(FileError) -> Int? {
+    let path = Folder.join(model.directory.path, "tokenizer_config.json")
+    if Folder.isFile(path) {
+      let json = try TextFile.readJSON(path)
+      do throws(TokenizerError) {
+        if let token = try TokenizerSettings(config: json).endToken, let id = tokenizer.id(of: token) { return id }
+      } catch {
+        throw FileError(.badData, path, "cannot be used: \(error)")
+      }
+    }
     let value = model.directory.config["eos_token_id"]
     guard let id = value?.int ?? value?.array?.first?.int, id >= 0, id < tokenizer.vocabularySize else { return nil }
     return id
+  }
+
+  /// The ids at which a generated text ends: those that the model's files name, and the one that training puts behind texts.
+  public static func stopIDs(of model: any LanguageModel, _ tokenizer: Tokenizer) throws(FileError) -> Set<Int32> {
+    let learned = try endOfText(of: model, tokenizer).map { Int32($0) }
+    return model.endOfTextIDs.union([learned].compactMap { $0 })
   }
 
   /// The adapter at step 0: the given one, or one started as the method says. `seen` is told of the batches a start looks at.
@@ -141,8 +158,8 @@ public struct RunSession: Sendable {
     let wants = parameterization.initialization.wants
     let looksBack = wants.original || wants.inputs != nil
     return EvidenceStage(
-      parameterization, sites: sites, on: model, examples: training, seed: file.seed,
-      origin: looksBack ? try ModelLoader.origin(of: model) : nil, firstRate: file.optimizer.lr * schedule.factor(at: 0),
+      parameterization, sites: sites, for: objective, examples: training, seed: file.seed,
+      origin: looksBack ? try language.flatMap { try ModelLoader.origin(of: $0) }.map { NextTokens($0) } : nil, firstRate: file.optimizer.lr * schedule.factor(at: 0),
       activations: activations)
   }
 
@@ -168,12 +185,26 @@ public struct RunSession: Sendable {
     }
     do throws(Refusal) {
       return try Trainer(
-        model: model, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
+        objective, adapter: adapter, batches: batches, optimizer: rule, peakRate: settings.lr, schedule: schedule,
         clipNorm: file.clipGradNorm, seed: file.seed, activations: activations)
     } catch {
       // What an optimizer cannot serve is told with its name first.
       let isOptimizers = error.reason.hasPrefix(settings.name + " ")
       throw file.fault(error, at: isOptimizers ? "optimizer.name" : given == nil ? "method" : "init_adapter")
+    }
+  }
+}
+
+extension MethodEntry {
+  /// Has a new head trained in full beside the adapter, as the field does; and a head that is there, unless the run names the modules
+  /// that it trains.
+  fileprivate mutating func trainHead(of model: any Model, isNamed: Bool) {
+    guard hasAdapter, let classifier = model as? any Classifier, classifier.labels != nil else { return }
+    let fresh = Set(model.freshParameters)
+    for site in model.sites where site.use == "head" {
+      guard !isNamed || fresh.contains(site.id.path + ".weight") else { continue }
+      let module = String(site.id.path.prefix { $0 != "." })
+      if !trainable.modules.contains(where: { module.hasSuffix($0) }) { trainable.modules.append(module) }
     }
   }
 }

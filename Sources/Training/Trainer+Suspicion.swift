@@ -39,8 +39,8 @@ extension Trainer {
     let known = "nothing has been updated yet, so it is not the learning rate"
     guard !adapter.sites.isEmpty, let batch else { return known }
     let pass = Pass(now: now, rows: batch.rows, sites: adapter.sites)
-    let base = model.loss(
-      batch.ids, labels: batch.labels, scale: 1 / Double(batch.labelCount), ModelRun(pass: pass, attachment: nil, trained: [:]))
+    let base = objective.loss(
+      batch, scale: 1 / Double(batch.labelCount), ModelRun(pass: pass, attachment: nil, trained: [:]))
     return base.isFinite
       ? "\(known); the base alone has the loss \(Float(base.item)) on this batch, so look at the adapter's options"
       : "the base alone has no finite loss on this batch either; use an intact copy of the model, or other data"

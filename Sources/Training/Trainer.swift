@@ -6,7 +6,7 @@ import PEFTKernel
 public struct StepReport: Sendable {
   /// 1-based.
   public var step: Int
-  /// Mean loss per learned token before the step.
+  /// Mean loss before the step: per learned token, or per example.
   public var loss: Double
   public var learningRate: Double
   public var gradientNorm: Double
@@ -25,7 +25,7 @@ public struct TrainingError: Error, Sendable, CustomStringConvertible {
 ///
 /// A trainer belongs to one caller at a time.
 public final class Trainer {
-  public let model: any LanguageModel
+  public let objective: any Objective
   /// The adapter in training; its tensors are updated in place.
   public private(set) var adapter: Adapter
   /// Tensors of the base that are trained in full, by name: those that belong to the adapter are its own.
@@ -52,10 +52,11 @@ public final class Trainer {
 
   /// Refuses, with the optimizer's rule, parameters that the optimizer cannot serve.
   public init(
-    model: any LanguageModel, adapter: Adapter, batches: BatchPlan, optimizer: any UpdateRule, peakRate: Double,
+    _ objective: any Objective, adapter: Adapter, batches: BatchPlan, optimizer: any UpdateRule, peakRate: Double,
     schedule: Schedule, clipNorm: Double?, seed: UInt64, activations: Activations = .kept
   ) throws(Refusal) {
-    self.model = model
+    let model = objective.model
+    self.objective = objective
     self.batches = batches
     self.schedule = schedule
     self.peakRate = peakRate
@@ -97,7 +98,7 @@ public final class Trainer {
   }
 
   /// Refuses to train weights of the base that are no numbers.
-  static func check(_ subset: TrainableSubset, on model: any LanguageModel, at sites: [Site] = []) throws(Refusal) {
+  static func check(_ subset: TrainableSubset, on model: any Model, at sites: [Site] = []) throws(Refusal) {
     let names = subset.base ? [] : try model.trainedNames(subset, at: sites)
     let coded = model.parameters.filter { $0.isQuantized && (subset.base || names.contains($0.name)) }
     guard let first = coded.first else { return }
@@ -105,6 +106,8 @@ public final class Trainer {
       "the base's own weights cannot be trained: \(first.name)\(coded.count > 1 ? " and \(coded.count - 1) others are" : " is") "
         + "quantized", remedy: "train an adapter on it, or the model it was made from")
   }
+
+  public var model: any Model { objective.model }
 
   /// What the optimizer remembers, in bytes.
   var optimizerBytes: Int {
@@ -116,14 +119,14 @@ public final class Trainer {
 
   /// Takes one optimizer step over its micro-batches.
   ///
-  /// The loss is the mean over all learned tokens of the step, however they are divided into micro-batches.
+  /// The loss is the mean over all terms of the step, however they are divided into micro-batches.
   public func takeStep() throws(TrainingError) -> StepReport {
     try takeStep(over: Phase.data.spent { batches.microBatches(at: step) })
   }
 
   func takeStep(over micro: [Batch]) throws(TrainingError) -> StepReport {
     let labels = micro.reduce(0) { $0 + $1.labelCount }
-    guard labels > 0 else { throw TrainingError(step: step + 1, message: "no token of this batch is to be learned") }
+    guard labels > 0 else { throw TrainingError(step: step + 1, message: "nothing of this batch is to be learned") }
     var stored = adapter.tensors
     for key in trainableKeys { stored[key] = stored[key].tracked() }
     let base = trainedBase.mapValues { $0.tracked() }
@@ -140,7 +143,7 @@ public final class Trainer {
       let pass = Pass(now: now, rows: batch.rows, sites: adapter.sites, observer: energies)
       var run = ModelRun(pass: pass, attachment: attachment, trained: base)
       run.activations = activations
-      let part = model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(labels), run)
+      let part = objective.loss(batch, scale: 1 / Double(labels), run)
       loss += part.item
       guard loss.isFinite else { throw TrainingError(step: step + 1, message: "the loss is \(shown(loss)); \(suspicion(batch))") }
       // A method's own terms are means over the pass, which counts by its share of the step's learned tokens.
@@ -197,7 +200,7 @@ public final class Trainer {
   /// Mean loss per learned token of `examples` under the parameters as they are; one that is not finite is an error.
   public func evaluate(_ examples: [Example], tokensPerBatch: Int = Evaluation.standardBatch) throws(TrainingError) -> Evaluation
   {
-    let result = Evaluation.of(model, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
+    let result = Evaluation.of(objective, adapter: adapter, trained: trainedBase, examples, tokensPerBatch: tokensPerBatch)
     guard result.loss.isFinite else {
       throw TrainingError(step: step, message: "the evaluation loss is \(shown(result.loss)); \(suspicion())")
     }

@@ -119,7 +119,7 @@ public actor TrainingRun {
     func evaluate() throws -> Evaluation? {
       guard !session.validation.isEmpty else { return nil }
       let result = try trainer.evaluate(session.validation)
-      try log.append(["step": .int(trainer.step), "eval_loss": .double(result.loss), "eval_tokens": .int(result.tokens)])
+      try log.append(result.record(of: trainer.step, "eval"))
       progress(.evaluated(step: trainer.step, result))
       return result
     }
@@ -163,9 +163,7 @@ public actor TrainingRun {
     if !session.test.isEmpty {
       let result = try trainer.evaluate(session.test)
       outcome.test = result
-      try log.append([
-        "step": .int(trainer.step), "test_loss": .double(result.loss), "test_tokens": .int(result.tokens),
-      ])
+      try log.append(result.record(of: trainer.step, "test"))
       progress(.tested(result))
     }
     // Activations are over; what they took is free for the making of files.
@@ -194,5 +192,16 @@ public actor TrainingRun {
     let trainer = try session.trainer(for: Checkpoint.adapter(from: checkpoint, session))
     try trainer.restore(from: checkpoint)
     return trainer
+  }
+}
+
+extension Evaluation {
+  /// A line of the log. What a perplexity would say, the loss says.
+  fileprivate func record(of step: Int, _ part: String) -> JSON {
+    var members: [JSON.Member] = [
+      .init("step", .int(step)), .init("\(part)_loss", .double(loss)), .init("\(part)_\(unit)", .int(tokens)),
+    ]
+    for figure in figures where figure.key != "perplexity" { members.append(.init("\(part)_\(figure.key)", .double(figure.value))) }
+    return .object(members)
   }
 }

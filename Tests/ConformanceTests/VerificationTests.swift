@@ -11,7 +11,7 @@ import Testing
     let folder = fixtures()
     let verification = Verification(registry: try Catalog.registry())
     let files = try Folder.names(in: folder).filter { $0.hasSuffix(".safetensors") }
-    #expect(files.count == 83)
+    #expect(files.count == 86)
     for file in files {
       let report = verification.report(on: Folder.join(folder, file))
       #expect(report.faults == [], "\(file)")
@@ -19,6 +19,20 @@ import Testing
       let bound = file == "dora-factored.2.safetensors" ? 1e-4 : 1e-5
       #expect((report.worst?.error ?? 1) < bound, "\(file): \(report.checks)")
     }
+  }
+
+  /// Metrics are no method's, and are held to their references all the same.
+  @Test func calibrationErrorsAreChecked() throws {
+    let verification = Verification(registry: try Catalog.registry())
+    var file = try GoldenFile(path: Folder.join(fixtures(), "calibration_metrics.1.safetensors"))
+    let names = ["ace", "ace_classwise", "brier", "cece", "ece", "mce", "tace"].map { "expect_" + $0 }
+    let report = verification.report(on: file, named: "calibration")
+    #expect(report.passed && report.checks.map(\.tensor) == names)
+    for name in names { file.tensors[name] = Tensor([0.9], shape: [1], .float64) }
+    #expect(verification.report(on: file, named: "spoiled").checks.allSatisfy { !$0.passed })
+    file.tensors["probs"] = Tensor([0.5, 0.6], shape: [1, 2], .float64)
+    file.integers["labels"] = [0]
+    #expect(verification.report(on: file, named: "no softmax").failure?.hasPrefix("the probabilities of example 1 sum") == true)
   }
 
   /// In double only the rounding of the files themselves is left.

@@ -53,8 +53,10 @@ enum Fixture: String, CaseIterable {
 
   func tokenizer() throws -> Tokenizer { try Tokenizer(json: document()) }
 
-  func rows() throws -> [Row] {
-    String(decoding: try Self.bytes("\(rawValue).txt"), as: UTF8.self).split(separator: "\n").map { line in
+  func rows() throws -> [Row] { try Self.digests("\(rawValue).txt") }
+
+  static func digests(_ name: String) throws -> [Row] {
+    String(decoding: try bytes(name), as: UTF8.self).split(separator: "\n").map { line in
       let parts = line.split(separator: " ").map(String.init)
       return Row(ids: parts[0], decoded: parts[1], pair: parts[2])
     }

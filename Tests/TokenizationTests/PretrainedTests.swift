@@ -1,36 +1,23 @@
 import Foundation
-import JSON
 import Testing
 
 @testable import Tokenization
 
-/// A pretrained model's own tokenizer, where one can be had.
+/// The tokenizer of all-MiniLM-L6-v2 against the reference library.
 ///
-/// `MINILM_DIR` names the model's folder and `MINILM_DIGESTS` a file that `Fixtures/make.py --rows TOKENIZER` wrote of its
-/// `tokenizer.json`; without both the suite is reported as skipped.
-@Suite(.enabled(if: Pretrained.paths != nil, "MINILM_DIR and MINILM_DIGESTS name no folder and file"))
+/// `MINILM_DIR` names the model's folder, as `Scripts/minilm` fetches it; without it the suite is reported as skipped.
+@Suite(.enabled(if: Pretrained.folder != nil, "MINILM_DIR names no folder; Scripts/minilm fetches the model"))
 struct PretrainedTests {
-  @Test func agreesWithTheLibrary() throws {
-    let paths = try #require(Pretrained.paths)
-    let tokenizer = try Tokenizer(parsing: Data(contentsOf: URL(fileURLWithPath: paths.tokenizer)))
-    let rows = String(decoding: try Data(contentsOf: URL(fileURLWithPath: paths.digests)), as: UTF8.self).split(separator: "\n")
-    let texts = try Fixture.texts()
-    try #require(rows.count == texts.count)
-    for (i, text) in texts.enumerated() {
-      let (ids, bare) = (tokenizer.encode(text), tokenizer.encode(text, addSpecialTokens: false))
-      let decoded = [true, false].map { tokenizer.decode(ids, skipSpecialTokens: $0) }
-      let digests = [digest("\(listed(ids))|\(listed(bare))".utf8), digest(decoded.joined(separator: "\0").utf8)]
-      if !rows[i].hasPrefix(digests.joined(separator: " ")) { Issue.record("line \(i + 1): \(quoted(text)): \(ids)") }
-    }
+  private func tokenizer() throws -> Tokenizer {
+    let folder = try #require(Pretrained.folder)
+    return try Tokenizer(parsing: Data(contentsOf: URL(fileURLWithPath: folder + "/tokenizer.json")))
   }
+
+  @Test func encodesAndDecodes() throws { try ReferenceTests.encodesAndDecodes(tokenizer(), Fixture.digests("minilm.txt")) }
+
+  @Test func pairs() throws { try ReferenceTests.pairs(tokenizer(), Fixture.digests("minilm.txt")) }
 }
 
 private enum Pretrained {
-  static var paths: (tokenizer: String, digests: String)? {
-    let environment = ProcessInfo.processInfo.environment
-    guard let folder = environment["MINILM_DIR"], let digests = environment["MINILM_DIGESTS"] else { return nil }
-    let tokenizer = folder + "/tokenizer.json"
-    let manager = FileManager.default
-    return manager.fileExists(atPath: tokenizer) && manager.fileExists(atPath: digests) ? (tokenizer, digests) : nil
-  }
+  static var folder: String? { ProcessInfo.processInfo.environment["MINILM_DIR"] }
 }

@@ -6,8 +6,11 @@ import Testing
 @Suite struct ReferenceTests {
   /// The ids with special tokens and without, what they decode to, and what they decode to one by one.
   @Test(arguments: Fixture.allCases) func encodesAndDecodes(_ fixture: Fixture) throws {
-    let tokenizer = try fixture.tokenizer()
-    let (texts, rows) = (try Fixture.texts(), try fixture.rows())
+    try Self.encodesAndDecodes(fixture.tokenizer(), fixture.rows())
+  }
+
+  static func encodesAndDecodes(_ tokenizer: Tokenizer, _ rows: [Fixture.Row]) throws {
+    let texts = try Fixture.texts()
     try #require(texts.count == rows.count)
     for (i, text) in texts.enumerated() {
       let (ids, bare) = (tokenizer.encode(text), tokenizer.encode(text, addSpecialTokens: false))
@@ -30,14 +33,15 @@ import Testing
   }
 
   /// Two texts, cut and padded in the ways that `make.py` goes through.
-  @Test(arguments: Fixture.allCases) func pairs(_ fixture: Fixture) throws {
-    let tokenizer = try fixture.tokenizer()
+  @Test(arguments: Fixture.allCases) func pairs(_ fixture: Fixture) throws { try Self.pairs(fixture.tokenizer(), fixture.rows()) }
+
+  static func pairs(_ tokenizer: Tokenizer, _ rows: [Fixture.Row]) throws {
     let texts = try Fixture.texts()
     let truncations: [Truncation?] = [nil, Truncation(maximumLength: 24), Truncation(maximumLength: 17, side: .left)]
     let paddings: [Padding?] = [
       nil, Padding(length: .fixed(32), id: 1), Padding(multiple: 8, side: .left, id: 0, typeID: 1),
     ]
-    for (i, row) in try fixture.rows().enumerated() {
+    for (i, row) in rows.enumerated() {
       let encoding = try tokenizer.encoding(
         of: texts[i], pair: texts[(i + 1) % texts.count], addSpecialTokens: i % 2 == 0, truncation: truncations[i % 3],
         padding: paddings[i / 3 % 3])

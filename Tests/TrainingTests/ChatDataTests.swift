@@ -139,10 +139,10 @@ import Tokenization
     let method = try registry.assemble(registry.entry(named: "lora"))
     let sites = model.sites.filter { $0.use == "attention.query" || $0.use == "mlp.down" }
     func gradients(_ batches: [Batch]) throws -> (loss: Double, changes: [Double]) {
-      let adapter = try EvidenceStage(method, sites: sites, on: model, examples: examples, seed: 1).start()
+      let adapter = try EvidenceStage(method, sites: sites, for: NextTokens(model), examples: examples, seed: 1).start()
       let plan = BatchPlan(examples, batchSize: 1)
       let trainer = try Trainer(
-        model: model, adapter: adapter, batches: plan, optimizer: AdamW(), peakRate: 1e-3, schedule: Schedule(total: 1),
+        NextTokens(model), adapter: adapter, batches: plan, optimizer: AdamW(), peakRate: 1e-3, schedule: Schedule(total: 1),
         clipNorm: nil, seed: 1)
       let report = try trainer.takeStep(over: batches)
       return (report.loss, [report.gradientNorm] + trainer.parameters.flatMap { $0.value.values })
@@ -154,9 +154,9 @@ import Tokenization
     #expect(abs(together.loss - apart.loss) <= 1e-6 * apart.loss)
     #expect(abs(together.changes[0] - apart.changes[0]) <= 1e-5 * apart.changes[0])
     // The mean of each example's own loss, weighed by its labels.
-    let alone = examples.map { Evaluation.of(model, adapter: nil, [$0]) }
+    let alone = examples.map { Evaluation.of(NextTokens(model), adapter: nil, [$0]) }
     let mean = alone.reduce(0) { $0 + $1.loss * Double($1.tokens) } / Double(alone.reduce(0) { $0 + $1.tokens })
-    let whole = Evaluation.of(model, adapter: nil, examples, tokensPerBatch: .max)
+    let whole = Evaluation.of(NextTokens(model), adapter: nil, examples, tokensPerBatch: .max)
     #expect(abs(mean - whole.loss) <= 1e-6 * mean)
 
     let others = draw(12, 9)

@@ -261,11 +261,11 @@ import Testing
     let sites = model.sites.filter { $0.use == "attention.query" }
     let method = try registry.assemble(entry)
     func trained(_ size: Int, _ accumulation: Int, packedLength: Int? = nil) throws -> ([Double], [Double]) {
-      let adapter = try EvidenceStage(method, sites: sites, on: model, examples: examples, seed: 1).start()
+      let adapter = try EvidenceStage(method, sites: sites, for: NextTokens(model), examples: examples, seed: 1).start()
       let plan = BatchPlan(
         examples, batchSize: size, accumulation: accumulation, packedLength: packedLength, shuffles: false)
       let trainer = try Trainer(
-        model: model, adapter: adapter, batches: plan, optimizer: AdamW(), peakRate: 1e-2, schedule: Schedule(total: 2),
+        NextTokens(model), adapter: adapter, batches: plan, optimizer: AdamW(), peakRate: 1e-2, schedule: Schedule(total: 2),
         clipNorm: nil, seed: 1)
       let losses = try [trainer.takeStep().loss, trainer.takeStep().loss]
       return (losses, trainer.parameters.flatMap { $0.value.values })

@@ -16,9 +16,9 @@ struct StepCost: Sendable {
   init(of method: Assembly, on model: any LanguageModel, _ examples: [Example], steps: Int) throws {
     let sites = method.trainable.roles.isEmpty ? [] : ModelQuantizer.sites(of: model)
     let before = MemoryUsage.current.inUse
-    let adapter = try EvidenceStage(method, sites: sites, on: model, examples: examples, seed: 1).start()
+    let adapter = try EvidenceStage(method, sites: sites, for: NextTokens(model), examples: examples, seed: 1).start()
     let trainer = try Trainer(
-      model: model, adapter: adapter, batches: BatchPlan(examples, batchSize: examples.count), optimizer: AdamW(), peakRate: 1e-4,
+      NextTokens(model), adapter: adapter, batches: BatchPlan(examples, batchSize: examples.count), optimizer: AdamW(), peakRate: 1e-4,
       schedule: Schedule(total: steps + 1), clipNorm: 1, seed: 1)
     MemoryUsage.resetPeak()
     seconds = []

@@ -125,15 +125,3 @@ extension Tensor {
   /// The first row of every sequence.
   func firstRows(of sequences: [Range<Int>]) -> Tensor { gatherRows(sequences.map { Int32($0.lowerBound) }) }
 }
-
-extension ModelRun {
-  /// What `body` computes from one row a sequence: in a pass of such rows, as methods look at sequences through it.
-  func pooled(_ body: (ModelRun) -> Tensor) -> Tensor {
-    let rows = RowLayout(sequences: pass.rows.sequences.count, length: 1)
-    var run = self
-    run.pass = Pass(now: pass.now, rows: rows, sites: pass.sites.filter { $0.layer == nil }, observer: pass.observer)
-    let y = body(run)
-    for term in run.pass.penalties { pass.penalize(term) }
-    return y
-  }
-}

@@ -65,7 +65,14 @@ struct BenchCommand: Subcommand {
     } else {
       let session = try RunSession.open(path, call)
       for note in session.notes { call.console.note("note: \(note)") }
-      report = try kind == .generation ? generation(session.model, session, loadSeconds: nil, call) : step(session, call)
+      switch kind {
+      case .generation:
+        guard let language = session.language else {
+          throw Failure(.usage, "--generate is for language models, and the run's task is \(session.file.task.rawValue)")
+        }
+        report = try generation(language, session, loadSeconds: nil, call)
+      default: report = try step(session, call)
+      }
     }
     if let target {
       try target.write(report.record.json.text(indented: true) + "\n")

@@ -48,7 +48,7 @@ struct DataCheckCommand: Subcommand {
     let parts: [DataPart]
     if isRun {
       let file = try RunFile.load(files[0], registry: call.registry())
-      parts = try DataPart.parts(of: file, on: DataShowCommand.model(of: file)).parts
+      parts = try DataPart.parts(of: file).parts
     } else {
       let model = try model.map { try ModelLoader.load($0) }
       parts = try files.map {
@@ -82,7 +82,8 @@ extension DataPart {
   /// All rows of the file, and token counts of what a run learns from.
   private var rowCount: Int { rows.isEmpty ? bad.count + (encoded?.examples.count ?? 0) : rows.count + unread }
   private var unread: Int { bad.count - (encoded?.bad.count ?? 0) }
-  private var tokens: Int { encoded?.examples.reduce(0) { $0 + $1.ids.count } ?? 0 }
+  private var tokens: Int { encoded?.examples.reduce(0) { $0 + $1.size } ?? 0 }
+  private var hasClasses: Bool { encoded?.examples.contains { $0.learned.isEmpty } ?? false }
   private var learned: Int { encoded?.examples.reduce(0) { $0 + $1.labelCount } ?? 0 }
   private var lengths: LengthStatistics? { encoded.flatMap { LengthStatistics($0.lengths.filter { $0 > 0 }) } }
   private func linesOf(_ places: [Int]) -> [Int] { places.map { rows.indices.contains($0) ? rows[$0].line : $0 + 1 } }
@@ -96,7 +97,8 @@ extension DataPart {
       table.append(
         [
           "  tokens",
-          "\(Format.grouped(tokens)), of which \(Format.grouped(learned)) are learned (\(Format.percent(learned, of: tokens)))",
+          "\(Format.grouped(tokens))"
+            + (hasClasses ? "" : ", of which \(Format.grouped(learned)) are learned (\(Format.percent(learned, of: tokens)))"),
         ])
       table.append([
         "  tokens of a row",

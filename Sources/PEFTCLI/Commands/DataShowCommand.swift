@@ -1,7 +1,6 @@
 import ArgumentParser
 import Files
 import JSON
-import Models
 import Registry
 import Tokenization
 import Training
@@ -45,14 +44,9 @@ struct DataShowCommand: Subcommand {
     if let row, row < 1 { throw ValidationError("--row counts from 1") }
   }
 
-  /// The model of a run file, whose weights are not looked at.
-  static func model(of file: RunFile) throws -> any LanguageModel {
-    file.fromScratch ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
-  }
-
   func run(_ call: Invocation) async throws -> ExitStatus {
     let file = try RunFile.load(file, registry: call.registry())
-    let (parts, tokenizer) = try DataPart.parts(of: file, on: Self.model(of: file))
+    let (parts, tokenizer) = try DataPart.parts(of: file)
     guard let chosen = parts.first(where: { $0.name == part.rawValue }), let encoded = chosen.encoded else {
       let names = parts.compactMap(\.name).joined(separator: ", ")
       throw Failure(.usage, "the run has no part \(part.rawValue); it has \(names)")
@@ -76,8 +70,7 @@ struct DataShowCommand: Subcommand {
   private func show(_ view: TokenView, number: Int, of place: String, isFirst: Bool, _ console: Console) {
     if json { return console.print(view.json(row: number, place: place).text()) }
     if !isFirst { console.print() }
-    let learned = view.tokens.count(where: \.isLearned)
-    console.print("row \(number)  \(place)  \(view.tokens.count) tokens, \(learned) learned")
+    console.print("row \(number)  \(place)  \(view.summary)")
     if console.hasColors, !table { return console.print(view.coloured) }
     for line in view.table { console.print(line) }
   }

@@ -42,7 +42,7 @@ struct GenerateCommand: Subcommand {
     let ids = try opening(attached.model).ids(of: prompt, tokenizer)
     let generator = try TokenGenerator(
       attached.model, prompt: ids, maximumTokens: maxNewTokens,
-      sampling: draws.sampling, stopIDs: attached.model.endOfTextIDs,
+      sampling: draws.sampling, stopIDs: try RunSession.stopIDs(of: attached.model, tokenizer),
       attachment: attached.adapter?.attached())
     let clock = ContinuousClock()
     let start = clock.now

@@ -11,6 +11,8 @@ struct TokenView {
     var isLearned: Bool
   }
   let tokens: [Token]
+  /// How much there is, and what is learned of it.
+  let summary: String
 
   /// Without a tokenizer, ids are all there is.
   init(_ example: Example, _ tokenizer: Tokenizer?) {
@@ -19,6 +21,14 @@ struct TokenView {
     tokens = example.ids.enumerated().map { index, id in
       Token(id: Int(id), text: Self.text(of: Int(id), tokenizer), isLearned: learned.contains(index))
     }
+    let size = example.image.map { "an image of \($0.pixels.count) numbers" } ?? "\(tokens.count) tokens"
+    summary =
+      switch example.target {
+      case .tokens: "\(size), \(learned.count) learned"
+      case .label(let label): "\(size), class \(label)"
+      case .partner: "\(size), the second text from \(example.border ?? 0) on"
+      case .none: size
+      }
   }
 
   /// What the token adds to a text; its spelling in the vocabulary where that is no text by itself.

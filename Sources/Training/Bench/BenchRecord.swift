@@ -42,7 +42,7 @@ public struct BenchRecord: Sendable, Equatable {
   static let format = "peft-bench-1"
 
   /// A model by what it is made of.
-  static func facts(of model: any LanguageModel) -> [Fact] {
+  static func facts(of model: any Model) -> [Fact] {
     let numbers = model.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     let types = Set(model.parameters.map { $0.isQuantized ? "coded" : "\($0.type)" }).sorted()
     return [

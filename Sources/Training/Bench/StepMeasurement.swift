@@ -43,7 +43,7 @@ public struct StepMeasurement: Sendable {
   ///
   /// What adapters compute beside the maps, attention's products, and what is computed twice do not count: a step that does less
   /// of these comes nearer to the machine's rate.
-  public static func linearWork(_ model: any LanguageModel, trainsBase: Bool) -> Double {
+  public static func linearWork(_ model: any Model, trainsBase: Bool) -> Double {
     let weights = model.sites.reduce(0.0) { $0 + Double($1.outputs) * Double($1.inputs) }
     return (trainsBase ? 6 : 4) * weights
   }

@@ -147,7 +147,7 @@ public struct Comparison: Sendable {
 extension Comparison {
   /// For 20 evaluations, or as few as 4 where more would take half as long as the steps: these cost three times as much a token.
   private static func interval(_ session: RunSession, _ validation: [Example]) -> Int {
-    func tokens(_ examples: [Example]) -> Double { examples.reduce(0) { $0 + Double($1.ids.count) } }
+    func tokens(_ examples: [Example]) -> Double { examples.reduce(0) { $0 + Double($1.size) } }
     let trained = tokens(session.training) / Double(session.batches.stepsPerEpoch) * Double(session.steps)
     let count = min(20, max(4, Int(1.5 * trained / max(1, tokens(validation)))))
     return max(1, (session.steps + count - 1) / count)

@@ -139,7 +139,7 @@ public actor ComparisonRun {
     var losses: [Double?] = []
     for examples in [comparison.data.validation, comparison.data.heldOut, comparison.data.ownText] {
       if Task.isCancelled { return nil }
-      losses.append(examples.isEmpty ? nil : Evaluation.of(comparison.session.model, adapter: nil, examples).loss)
+      losses.append(examples.isEmpty ? nil : Evaluation.of(comparison.session.objective, adapter: nil, examples).loss)
     }
     let scores = BaseScores(validation: losses[0], heldOut: losses[1], ownText: losses[2])
     try store.write(scores, digest: digest)

@@ -1,20 +1,54 @@
 import Engine
 import Files
+import Models
 
-/// Examples laid end to end, as a model reads them: attention stays within each, so nothing is padded.
+/// Examples laid end to end, as a model reads them: attention stays within each text, so nothing is padded.
 public struct Batch: Sendable {
-  public var ids: [Int32]
-  public var labels: [Int32]
-  public var rows: RowLayout
+  /// The texts' tokens: of pairs, the first text of every example and then the second ones.
+  public let ids: [Int32]
+  /// Of every token; nil where the model reads none.
+  public let types: [Int32]?
+  public let rows: RowLayout
+  /// Terms of the loss.
+  public let labelCount: Int
+  private let examples: [Example]
 
   public init(_ examples: [Example]) {
-    ids = examples.flatMap(\.ids)
-    labels = examples.flatMap(\.labels)
-    rows = RowLayout(lengths: examples.map(\.ids.count))
+    self.examples = examples
+    labelCount = examples.reduce(0) { $0 + $1.labelCount }
+    let pairs = examples.contains { $0.border != nil }
+    // Of each example the whole, or both its parts in their turn.
+    let parts: [(example: Example, range: Range<Int>)] =
+      examples.map { ($0, 0..<(pairs ? $0.border ?? $0.ids.count : $0.ids.count)) }
+      + (pairs ? examples.map { ($0, ($0.border ?? $0.ids.count)..<$0.ids.count) } : [])
+    ids = parts.flatMap { $0.example.ids[$0.range] }
+    types =
+      examples.contains { $0.types != nil }
+      ? parts.flatMap { part in part.example.types?[part.range] ?? [Int32](repeating: 0, count: part.range.count)[...] } : nil
+    rows = RowLayout(lengths: parts.map { $0.example.image?.rows ?? $0.range.count })
   }
 
-  public var labelCount: Int { labels.count { $0 != -100 } }
-  public var tokenCount: Int { ids.count }
+  /// What every row predicts: see ``Example/labels``.
+  public var labels: [Int32] { examples.flatMap(\.labels) }
+
+  /// The class of every example, −100 for one that has none.
+  public var classes: [Int32] {
+    examples.map { example in
+      guard case .label(let label) = example.target else { return -100 }
+      return label
+    }
+  }
+
+  /// The images [images, channels, height, width].
+  func pixels(of shape: ImageShape, _ scalar: ScalarType) -> Tensor {
+    let images = examples.compactMap(\.image)
+    let values = images.flatMap(\.pixels)
+    let tensor = Tensor(values, shape: [images.count, shape.channels, shape.height, shape.width])
+    return scalar == .float32 ? tensor : tensor.converted(to: scalar)
+  }
+
+  /// Rows that the model computes.
+  public var tokenCount: Int { rows.count }
 }
 
 /// Which examples each optimizer step sees: a function of seed and step alone, so that a resumed run goes on as if it
@@ -55,7 +89,7 @@ public struct BatchPlan: Sendable {
     var open: [(room: Int, group: [Int])] = []
     var closed: [[Int]] = []
     for index in order {
-      let length = examples[index].ids.count
+      let length = examples[index].size
       if let place = open.firstIndex(where: { $0.room >= length }) {
         open[place].room -= length
         open[place].group.append(index)
@@ -68,15 +102,14 @@ public struct BatchPlan: Sendable {
     groups = closed + open.map(\.group)
   }
 
-  /// SHA-256 over the examples: ids and where learning begins.
+  /// SHA-256 over the examples: what is read, and what of it is learned.
   var digest: String {
     var hash = SHA256()
     for example in examples {
-      let parts = example.learned.map {
-        $0.upperBound == example.ids.count ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
-      }
-      hash.update("\(example.ids.count) \(parts.joined(separator: " "))\n")
+      hash.update("\(example.ids.count) \(example.targetText)\n")
       example.ids.withUnsafeBytes { hash.update($0) }
+      if let types = example.types { types.withUnsafeBytes { hash.update($0) } }
+      if let image = example.image { image.pixels.withUnsafeBytes { hash.update($0) } }
     }
     return hash.hex
   }
@@ -116,7 +149,7 @@ public struct BatchPlan: Sendable {
   /// The order with rows of similar length side by side: so many steps' rows at a time are sorted, longest first, and
   /// the batches they make are drawn into an order of their own. The epoch's last rows, which fill no batch, stay last.
   private func grouped(_ order: [Int], _ epoch: Int, steps: Int) -> [Int] {
-    let lengths = groups.map { $0.reduce(0) { $0 + examples[$1].ids.count } }
+    let lengths = groups.map { $0.reduce(0) { $0 + examples[$1].size } }
     let pool = batchSize * accumulation * steps
     var batches: [[Int]] = []
     var rest: [Int] = []
@@ -156,7 +189,7 @@ public struct BatchExtent: Sendable {
 extension BatchPlan {
   /// What `steps` steps read in all, and the largest they read at once.
   public func extent(steps: Int) -> BatchExtent {
-    let sizes = groups.map { $0.reduce(0) { $0 + examples[$1].ids.count } }
+    let sizes = groups.map { $0.reduce(0) { $0 + examples[$1].size } }
     let epochs = (steps + stepsPerEpoch - 1) / stepsPerEpoch
     var extent = BatchExtent(tokens: steps / stepsPerEpoch * sizes.reduce(0, +), largest: [])
     var most = 0
@@ -174,5 +207,18 @@ extension BatchPlan {
       }
     }
     return extent
+  }
+}
+
+extension Example {
+  /// What is learned, in few words.
+  fileprivate var targetText: String {
+    switch target {
+    case .tokens(let ranges):
+      ranges.map { $0.upperBound == ids.count ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }.joined(separator: " ")
+    case .label(let label): "label \(label)"
+    case .partner: "partner \(border ?? 0)"
+    case .none: ""
+    }
   }
 }

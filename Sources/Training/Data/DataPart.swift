@@ -1,4 +1,3 @@
-import ChatTemplates
 import Files
 import Models
 import PEFTKernel
@@ -18,7 +17,7 @@ public struct DataPart: Sendable {
   public var bad: [BadRow] = []
 
   /// A part of text, with its tokens where there is an encoder.
-  init(_ name: String?, _ path: String, _ rows: [DataRow], _ bad: [BadRow], _ encoder: Encoder?) {
+  init(_ name: String?, _ path: String, _ rows: [DataRow], _ bad: [BadRow], _ encoder: (any RowEncoder)?) {
     self.name = name
     self.path = path
     self.rows = rows
@@ -31,7 +30,7 @@ public struct DataPart: Sendable {
     (self.name, self.path) = (name, path)
     var encoded = EncodedRows()
     (encoded.examples, encoded.rows) = (examples, Array(examples.indices))
-    encoded.lengths = examples.map(\.ids.count)
+    encoded.lengths = examples.map(\.size)
     self.encoded = encoded
   }
 }
@@ -48,7 +47,7 @@ extension DataPart {
       let tokenizer = try RunSession.tokenizer(of: model)
       let limit = min(maximumLength ?? model.maximumPositions, model.maximumPositions)
       return try Encoder(
-        tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), lossOn: lossOn, maximumLength: limit
+        tokenizer: tokenizer, endOfText: try RunSession.endOfText(of: model, tokenizer), lossOn: lossOn, maximumLength: limit
       ).withTemplate(of: model, for: rows)
     }
     return DataPart(nil, path, rows, bad, encoder)
@@ -60,33 +59,20 @@ extension DataPart {
   }
 
   /// The data of a run, as the run would read it, and the tokenizer of its model.
-  public static func parts(
-    of file: RunFile, on model: any LanguageModel
-  ) throws -> (parts: [DataPart], tokenizer: Tokenizer?) {
+  public static func parts(of file: RunFile) throws -> (parts: [DataPart], tokenizer: Tokenizer?) {
     let data = file.data
-    let named = [("train", data.train ?? data.tokens), ("valid", data.valid), ("test", data.test)]
-    let paths = named.compactMap { name, path in path.map { (name: name, path: $0) } }
-    let texts = paths.filter { !TokenFile.isNamed($0.path) }
-    // Ids can be looked at without their texts.
-    let tokenizer = texts.isEmpty ? try? RunSession.tokenizer(of: model) : try RunSession.tokenizer(of: model)
-    let limit = try RunData.limit(file, model)
-    var template: ChatTemplate?
-    var hasTemplate = false
+    let setup = try TaskSetup(file)
+    let (reader, language) = (setup.reader, (setup.objective as? NextTokens)?.language)
     var parts: [DataPart] = []
-    for (name, path) in paths {
-      guard !TokenFile.isNamed(path), let tokenizer else {
-        parts.append(DataPart(name, path, try TokenFile.read(path, vocabulary: model.vocabularySize).examples))
+    for (name, path) in [("train", data.train ?? data.tokens), ("valid", data.valid), ("test", data.test)] {
+      guard let path else { continue }
+      if let language, TokenFile.isNamed(path) {
+        parts.append(DataPart(name, path, try TokenFile.read(path, vocabulary: language.vocabularySize).examples))
         continue
       }
-      let (rows, bad) = try DataFile.inspect(path, format: data.format)
+      let (rows, bad) = try reader.inspect(path)
       try requireRows(rows, bad, path)
-      if !hasTemplate, rows.contains(where: \.content.wantsTemplate) {
-        template = try RunSession.chatTemplate(for: file, on: model)
-        hasTemplate = true
-      }
-      let encoder = Encoder(
-        tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), template: template, lossOn: data.lossOn,
-        maximumLength: limit)
+      let encoder = try reader.encoder(for: rows, lossOn: data.lossOn)
       guard name == "train", let split = data.split, bad.isEmpty else {
         parts.append(DataPart(name, path, rows, bad, encoder))
         continue
@@ -98,7 +84,8 @@ extension DataPart {
         parts.append(DataPart(name, path, chosen.map { rows[$0] }, [], encoder))
       }
     }
-    return (parts, tokenizer)
+    // Ids can be looked at without their texts.
+    return (parts, try reader.tokenizer ?? language.flatMap { try? RunSession.tokenizer(of: $0) })
   }
 }
 

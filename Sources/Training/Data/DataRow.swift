@@ -14,6 +14,8 @@ public struct DataRow: Sendable, Equatable {
     case instruction(Instruction)
     /// What classification learns from; a language model does not.
     case labelled(String, label: String)
+    /// An image of a class, scaled and normalised as the model wants it: [channels, height, width].
+    case image([Float], label: String?)
   }
 
   /// An Alpaca row.
@@ -64,13 +66,13 @@ public struct DataRow: Sendable, Equatable {
     case .prompt: .prompt
     case .conversation: .messages
     case .instruction: .alpaca
-    case .labelled: .label
+    case .labelled, .image: .label
     }
   }
 }
 
 /// What is wrong with a row, without its place.
-struct RowProblem: Error { var reason: String }
+public struct RowProblem: Error, Sendable { public var reason: String }
 
 /// A bad row of a data file: `file:line: reason`.
 public struct BadRow: Sendable, Hashable, CustomStringConvertible {

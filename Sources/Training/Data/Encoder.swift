@@ -5,7 +5,7 @@ import Models
 import Registry
 import Tokenization
 
-/// Text to token ids, for training.
+/// Text to token ids, for language models.
 public struct Encoder: Sendable {
   public typealias LossOn = RunFile.DataSettings.LossOn
 
@@ -50,8 +50,9 @@ public struct Encoder: Sendable {
       return plain(row.prompt, row.output)
     case .labelled:
       throw RowProblem(
-        reason: "the row has a \"label\": classification is not trained by this version; to learn the text as such, set "
+        reason: "the row has a \"label\": to learn it, set task to sequence_classification; to learn the text as such, set "
           + "data.format to text")
+    case .image: throw RowProblem(reason: "the row is an image, which a language model does not read")
     }
   }
 
@@ -96,56 +97,17 @@ public struct Encoder: Sendable {
   }
 }
 
-/// Rows of a file as examples, and what became of the others.
-public struct EncodedRows: Sendable {
-  /// In the order of the file, without those of which nothing is left to learn.
-  public var examples: [Example] = []
-  /// The row of every example, by its place among the rows.
-  public var rows: [Int] = []
-  /// Tokens of every row before cutting; 0 of bad ones.
-  public var lengths: [Int] = []
-  /// Rows that were cut, and rows left out with nothing to learn, by their places.
-  public var cut: [Int] = []
-  public var dropped: [Int] = []
-  public var bad: [BadRow] = []
-}
+extension Encoder: RowEncoder {
+  func example(_ content: DataRow.Content) throws(RowProblem) -> (example: Example, length: Int) {
+    let whole = try whole(content)
+    return (whole.ids.count > maximumLength ? whole.prefix(maximumLength) : whole, whole.ids.count)
+  }
 
-extension Encoder {
   /// The same with the model's own chat template, where rows are to be written by one.
   public func withTemplate(of model: any LanguageModel, for rows: [DataRow]) throws(FileError) -> Encoder {
     guard rows.contains(where: \.content.wantsTemplate) else { return self }
     return Encoder(
       tokenizer: tokenizer, endOfText: endOfText, template: try RunSession.chatTemplate(of: model), lossOn: lossOn,
       maximumLength: maximumLength)
-  }
-
-  /// All rows, in order; bad ones are an error.
-  public func encodeAll(_ rows: [DataRow], of path: String) throws(DataErrors) -> EncodedRows {
-    let result = encode(rows, of: path)
-    guard result.bad.isEmpty else { throw DataErrors(result.bad) }
-    return result
-  }
-
-  /// All rows, in order.
-  public func encode(_ rows: [DataRow], of path: String) -> EncodedRows {
-    var result = EncodedRows()
-    for (index, row) in rows.enumerated() {
-      do throws(RowProblem) {
-        let whole = try whole(row.content)
-        let example = whole.ids.count > maximumLength ? whole.prefix(maximumLength) : whole
-        result.lengths.append(whole.ids.count)
-        if whole.ids.count > maximumLength { result.cut.append(index) }
-        if example.labelCount > 0 {
-          result.examples.append(example)
-          result.rows.append(index)
-        } else {
-          result.dropped.append(index)
-        }
-      } catch {
-        result.lengths.append(0)
-        result.bad.append(BadRow(path: path, line: row.line, reason: error.reason))
-      }
-    }
-    return result
   }
 }

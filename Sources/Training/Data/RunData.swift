@@ -5,10 +5,8 @@ import PEFTKernel
 import Registry
 import Tokenization
 
-/// The examples that a run file names, as token ids.
+/// The examples that a run file names.
 struct RunData: Sendable {
-  /// Nil where nothing is text.
-  private(set) var tokenizer: Tokenizer?
   private(set) var training: [Example] = []
   private(set) var validation: [Example] = []
   private(set) var test: [Example] = []
@@ -18,22 +16,18 @@ struct RunData: Sendable {
   private(set) var opening = PromptOpening.plain
   /// Where validation and test come from, in words.
   private(set) var places: (validation: String?, test: String?)
-  /// Tokens an example may have.
-  let limit: Int
-  private let model: any LanguageModel
+  let reader: any DataReader
+  /// Of token ids, where the model reads such; nil where it does not.
+  private let vocabulary: (size: Int, positions: Int)?
   private let file: RunFile
-  private var template: ChatTemplate?
-  private var hasTemplate = false
 
-  init(_ file: RunFile, for model: any LanguageModel) throws {
-    self.model = model
+  /// `rows` are the training rows, where they were read already.
+  init(_ file: RunFile, _ reader: any DataReader, for model: any Model, rows: [DataRow]? = nil) throws {
     self.file = file
-    limit = try Self.limit(file, model)
+    self.reader = reader
+    vocabulary = (model as? any LanguageModel).map { ($0.vocabularySize, $0.maximumPositions) }
     let (valid, held) = (file.data.valid, file.data.test)
     places = (valid, held)
-    if file.data.train != nil || [valid, held].contains(where: { $0.map(TokenFile.isNamed) == false }) {
-      tokenizer = try RunSession.tokenizer(of: model)
-    }
     if let path = file.data.tokens {
       let tokens = try tokens(path)
       guard tokens.batchSize == file.batchSize * file.gradientAccumulation else {
@@ -45,56 +39,60 @@ struct RunData: Sendable {
       }
       training = tokens.examples
     }
-    if let path = file.data.train { try readTraining(path) }
+    if let path = file.data.train { try readTraining(rows ?? reader.rows(of: path), of: path) }
     if let path = valid { validation = try read(path, lossOn: file.data.lossOn) }
     if let path = held { test = try read(path, lossOn: file.data.lossOn) }
   }
+
+  /// Nil where nothing is text.
+  var tokenizer: Tokenizer? { reader.tokenizer }
+  /// Tokens an example may have.
+  var limit: Int { reader.limit }
 
   /// The tokens an example of a run may have.
   static func limit(_ file: RunFile, _ model: any LanguageModel) throws(ConfigurationErrors) -> Int {
     let positions = model.maximumPositions
     if let asked = file.data.maxSeqLen, asked > positions {
-      throw file.fault(
-        Refusal(
-          "data.max_seq_len is \(asked), but \(file.baseModel) has \(positions) positions", remedy: "use at most \(positions)"),
-        at: "data.max_seq_len")
+      throw file.fault(.tooLong(asked, positions, file.baseModel), at: "data.max_seq_len")
     }
     return min(file.data.maxSeqLen ?? positions, positions)
   }
 
-  private mutating func readTraining(_ path: String) throws {
-    let rows = try DataFile.read(path, format: file.data.format)
-    if let first = rows.first { opening = try promptOpening(first) }
-    guard let asked = file.data.split else {
-      training = try examples(rows, of: path, lossOn: file.data.lossOn)
-      return
+  private mutating func readTraining(_ rows: [DataRow], of path: String) throws {
+    if let first = rows.first { opening = try reader.opening(like: first) }
+    var learned = rows
+    if let asked = file.data.split {
+      let split = try RunSession.told(of: file, at: "data.split") {
+        try DataSplit(rows: rows.count, valid: asked.valid, test: asked.test, seed: asked.seed)
+      }
+      learned = split.train.map { rows[$0] }
+      if !split.valid.isEmpty {
+        validation = try examples(split.valid.map { rows[$0] }, of: path, lossOn: file.data.lossOn)
+        places.validation = "\(split.valid.count) rows of \(path)"
+      }
+      if !split.test.isEmpty {
+        test = try examples(split.test.map { rows[$0] }, of: path, lossOn: file.data.lossOn)
+        places.test = "\(split.test.count) rows of \(path)"
+      }
     }
-    let split = try RunSession.told(of: file, at: "data.split") {
-      try DataSplit(rows: rows.count, valid: asked.valid, test: asked.test, seed: asked.seed)
+    if let shots = file.data.shots {
+      learned = learned.few(shots, seed: file.data.split?.seed ?? file.seed)
     }
-    training = try examples(split.train.map { rows[$0] }, of: path, lossOn: file.data.lossOn)
-    if !split.valid.isEmpty {
-      validation = try examples(split.valid.map { rows[$0] }, of: path, lossOn: file.data.lossOn)
-      places.validation = "\(split.valid.count) rows of \(path)"
-    }
-    if !split.test.isEmpty {
-      test = try examples(split.test.map { rows[$0] }, of: path, lossOn: file.data.lossOn)
-      places.test = "\(split.test.count) rows of \(path)"
-    }
+    training = try examples(learned, of: path, lossOn: file.data.lossOn)
   }
 
-  /// The examples of a further file, of texts or of token ids.
+  /// The examples of a further file, of rows or of token ids.
   mutating func read(_ path: String, lossOn: RunFile.DataSettings.LossOn) throws -> [Example] {
-    if TokenFile.isNamed(path) { return try tokens(path).examples }
-    if tokenizer == nil { tokenizer = try RunSession.tokenizer(of: model) }
-    return try examples(try DataFile.read(path, format: file.data.format), of: path, lossOn: lossOn)
+    if vocabulary != nil, TokenFile.isNamed(path) { return try tokens(path).examples }
+    return try examples(reader.rows(of: path), of: path, lossOn: lossOn)
   }
 
   private func tokens(_ path: String) throws -> (examples: [Example], batchSize: Int) {
-    let tokens = try TokenFile.read(path, vocabulary: model.vocabularySize)
-    if let length = tokens.examples.first?.ids.count, length > model.maximumPositions {
+    let (size, positions) = vocabulary ?? (0, 0)
+    let tokens = try TokenFile.read(path, vocabulary: size)
+    if let length = tokens.examples.first?.ids.count, length > positions {
       throw FileError(
-        .badData, path, "holds sequences of \(length) ids, but the model has \(model.maximumPositions) positions",
+        .badData, path, "holds sequences of \(length) ids, but the model has \(positions) positions",
         remedy: "make the file with shorter sequences")
     }
     return tokens
@@ -103,11 +101,7 @@ struct RunData: Sendable {
   private mutating func examples(
     _ rows: [DataRow], of path: String, lossOn: RunFile.DataSettings.LossOn
   ) throws -> [Example] {
-    guard let tokenizer else { return [] }
-    let encoder = Encoder(
-      tokenizer: tokenizer, endOfText: RunSession.endOfText(of: model, tokenizer), template: try template(for: rows),
-      lossOn: lossOn, maximumLength: limit)
-    let result = try encoder.encodeAll(rows, of: path)
+    let result = try reader.encoder(for: rows, lossOn: lossOn).encodeAll(rows, of: path)
     if !result.cut.isEmpty { notes.append("\(path): examples cut to \(limit) tokens: \(result.cut.count)") }
     if !result.dropped.isEmpty {
       notes.append("\(path): examples left out, with nothing to learn within \(limit) tokens: \(result.dropped.count)")
@@ -117,18 +111,13 @@ struct RunData: Sendable {
     }
     return result.examples
   }
+}
 
-  /// The chat template, read once and only where rows need one: a model's own may be one that cannot be used.
-  private mutating func template(for rows: [DataRow]) throws(FileError) -> ChatTemplate? {
-    guard rows.contains(where: \.content.wantsTemplate) else { return nil }
-    if !hasTemplate { template = try RunSession.chatTemplate(for: file, on: model) }
-    hasTemplate = true
-    return template
-  }
-
-  private mutating func promptOpening(_ row: DataRow) throws(FileError) -> PromptOpening {
-    if case .prompt = row.content { return .ask }
-    return try template(for: [row]).map { .chat($0) } ?? (row.content.wantsTemplate ? .ask : .plain)
+extension [DataRow] {
+  /// So many rows of every class, drawn by the seed; all of one that has fewer.
+  fileprivate func few(_ shots: Int, seed: UInt64) -> [DataRow] {
+    let ids = Dictionary(uniqueKeysWithValues: labels.enumerated().map { ($1, $0) })
+    return FewShot.choose(labels: map { $0.label.flatMap { ids[$0] } }, count: shots, seed: seed).map { self[$0] }
   }
 }
 
@@ -162,7 +151,7 @@ extension DataRow.Content {
   var wantsTemplate: Bool {
     switch self {
     case .conversation, .instruction: true
-    case .text, .prompt, .labelled: false
+    case .text, .prompt, .labelled, .image: false
     }
   }
 }

@@ -91,7 +91,7 @@ public final class ChatSession {
     }
     let generator = try TokenGenerator(
       model, prompt: prompt.map { Int32($0) }, maximumTokens: maximumTokens, sampling: sampling,
-      stopIDs: model.endOfTextIDs.union(endOfTurn.ids), attachment: bank.attached())
+      stopIDs: try RunSession.stopIDs(of: model, tokenizer).union(endOfTurn.ids), attachment: bank.attached())
     var tokens = generator.makeIterator(after: memory)
     let read = prompt.count - memory.ids.count
     var (said, count, end) = ("", 0, Answer.End.stop)
@@ -148,7 +148,8 @@ extension [UInt8] {
 }
 
 extension String {
-  fileprivate var trimmingBlanks: String {
+  /// Without the white space around it.
+  var trimmingBlanks: String {
     let isBlank = { (character: Character) in character.isWhitespace }
     guard let start = firstIndex(where: { !isBlank($0) }), let end = lastIndex(where: { !isBlank($0) }) else { return "" }
     return String(self[start...end])

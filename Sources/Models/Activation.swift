@@ -37,6 +37,15 @@ enum Activation: Sendable {
     case .linear: return x
     }
   }
+
+  /// f(gate) · up.
+  func callAsFunction(gate: Tensor, up: Tensor) -> Tensor {
+    switch self {
+    case .silu: Tensor.swiglu(gate: gate, up: up)
+    case .geluTanh: Tensor.geglu(gate: gate, up: up)
+    default: self(gate) * up
+    }
+  }
 }
 
 extension ConfigReader {

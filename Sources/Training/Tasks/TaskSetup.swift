@@ -1,0 +1,215 @@
+import AdapterFiles
+import Files
+import Models
+import PEFTKernel
+import Registry
+import Tokenization
+
+/// A task on a model: what an encoder is to be opened for.
+public struct TaskSettings: Sendable {
+  public var task: RunFile.Task
+  /// The model's directory.
+  public var model: String
+  public var fromScratch = false
+  /// Of a new head, and of weights that are drawn.
+  public var seed: UInt64 = 0
+  /// The classes by id, where they are named.
+  public var labels: [String]?
+  /// An adapter that knows its classes.
+  public var adapter: String?
+  /// A file whose rows say the classes where nothing else does.
+  public var data: String?
+  public var format = RunFile.DataSettings.Format.auto
+  /// Tokens a text may have; nil for the model's limit.
+  public var maximumLength: Int?
+  public var promptTemplate = RunFile.DataSettings.standardPrompt
+  public var embedding = RunFile.EmbeddingSettings()
+
+  public init(_ task: RunFile.Task, model: String) {
+    self.task = task
+    self.model = model
+  }
+
+  init(_ file: RunFile) {
+    self.init(file.task, model: file.baseModel)
+    (fromScratch, seed, labels, adapter) = (file.fromScratch, file.seed, file.labels, file.initAdapter)
+    (data, format, maximumLength) = (file.data.train, file.data.format, file.data.maxSeqLen)
+    (promptTemplate, embedding) = (file.data.promptTemplate, file.embedding)
+  }
+}
+
+/// A model with the head that its task needs, the objective, and what reads the data.
+public struct TaskSetup: Sendable {
+  public let objective: any Objective
+  let reader: any DataReader
+  /// The rows that the classes were taken from, where all of them can be used.
+  private(set) var rows: [DataRow]?
+
+  /// `other` is a session on the same base and data: what does not follow from the seed is not read again.
+  init(_ file: RunFile, sharing other: RunSession? = nil) throws {
+    if let other, !file.fromScratch, other.model.freshParameters.isEmpty || other.file.seed == file.seed {
+      (objective, reader) = (other.objective, other.data.reader)
+    } else if file.task == .causalLM {
+      let model =
+        file.fromScratch ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
+      objective = NextTokens(model)
+      reader = try LanguageReader(file, model)
+    } else {
+      do { self = try TaskSetup(encoder: TaskSettings(file)) } catch let fault as TaskFault {
+        throw file.fault(fault.refusal, at: fault.key)
+      }
+    }
+  }
+
+  /// Opens an encoder for any task but that of language models.
+  public init(_ settings: TaskSettings) throws {
+    do { self = try TaskSetup(encoder: settings) } catch let fault as TaskFault { throw fault.refusal }
+  }
+
+  private init(encoder settings: TaskSettings) throws {
+    switch settings.task {
+    case .causalLM: throw TaskFault("task", Refusal("the task causal_lm is for language models", remedy: "name another task"))
+    case .sequenceClassification:
+      let stored = try settings.open()
+      guard let model = stored as? any TextEncoder & Classifier else { throw settings.unfit(stored, "an encoder of texts") }
+      let texts = try EncodedTexts(model, limit: settings.limit(of: model))
+      let found = try settings.rows(ClassTexts(texts, labels: [], format: settings.format))
+      let labels = try settings.classes(of: found.rows, model)
+      objective = try settings.classification(stored, labels)
+      reader = ClassTexts(texts, labels: labels, format: settings.format)
+      rows = found.isWhole ? found.rows : nil
+    case .imageClassification:
+      let stored = try settings.open()
+      guard let model = stored as? any ImageEncoder & Classifier else { throw settings.unfit(stored, "an encoder of images") }
+      let found = try settings.rows(ClassImages(model, labels: []))
+      let labels = try settings.classes(of: found.rows, model)
+      objective = try settings.classification(stored, labels)
+      reader = try ClassImages(model, labels: labels)
+      rows = found.isWhole ? found.rows : nil
+    case .sentenceEmbedding:
+      let model = try settings.open(head: .none)
+      guard let texts = model as? any TextEncoder else { throw settings.unfit(model, "an encoder of texts") }
+      let asked = settings.embedding.pooling.flatMap { SentencePairs.Pooling(rawValue: $0.rawValue) }
+      objective = SentencePairs(
+        texts, pooling: try asked ?? .stored(for: texts.directory), scale: settings.embedding.scale)
+      reader = TextPairs(try EncodedTexts(texts, limit: settings.limit(of: texts)), format: settings.format)
+    case .imageTextClassification:
+      let model = try settings.open()
+      guard let pair = model as? any ImageTextModel else { throw settings.unfit(model, "an encoder of images and texts") }
+      let found = try settings.rows(ClassImages(pair, labels: []))
+      let labels = try settings.classes(of: found.rows, nil)
+      let prompts = try settings.prompts(labels)
+      let texts = try EncodedTexts(pair, limit: settings.limit(of: pair))
+      let ids = try prompts.map { prompt in
+        do throws(RowProblem) { return try texts.encode(prompt).ids } catch {
+          throw TaskFault("labels", Refusal("the text `\(prompt)`: \(error.reason)"))
+        }
+      }
+      objective = ImageTexts(pair, labels: ClassLabels(names: labels, problem: .singleLabel), texts: ids)
+      reader = try ClassImages(pair, labels: labels)
+      rows = found.isWhole ? found.rows : nil
+    }
+  }
+
+  /// The examples of a data file, and words to the user.
+  public func examples(of path: String) throws -> (examples: [Example], notes: [String]) {
+    let rows = try reader.rows(of: path)
+    let result = try reader.encoder(for: rows, lossOn: .all).encodeAll(rows, of: path)
+    let cut = result.cut.isEmpty ? [] : ["\(path): \(result.cut.count) examples were cut to \(reader.limit) tokens"]
+    return (result.examples, cut)
+  }
+}
+
+/// What is wrong with a task on a model, and the key of a run file that is to blame.
+struct TaskFault: Error {
+  var key: String
+  var refusal: Refusal
+
+  init(_ key: String, _ refusal: Refusal) {
+    self.key = key
+    self.refusal = refusal
+  }
+}
+
+extension TaskSettings {
+  fileprivate func open(head: HeadChoice = .stored) throws -> any Model {
+    fromScratch ? try ModelLoader.openFresh(config: model, seed: seed, head: head) : try ModelLoader.open(model, head: head)
+  }
+
+  fileprivate func limit(of texts: any TextModel) throws -> Int {
+    let positions = texts.maximumPositions
+    if let maximumLength, maximumLength > positions {
+      throw TaskFault("data.max_seq_len", .tooLong(maximumLength, positions, model))
+    }
+    return min(maximumLength ?? positions, positions)
+  }
+
+  /// The rows that may name classes; bad ones are for others to report.
+  fileprivate func rows(_ reader: some DataReader) throws -> (rows: [DataRow], isWhole: Bool) {
+    guard let data else { return ([], false) }
+    let (rows, bad) = try reader.inspect(data)
+    return (rows, bad.isEmpty && !rows.isEmpty)
+  }
+
+  fileprivate func unfit(_ opened: any Model, _ wanted: String) -> TaskFault {
+    TaskFault(
+      "task",
+      Refusal(
+        "task is \(task.rawValue), which needs \(wanted), but \(model) is a \(opened.modelType) model",
+        remedy: "choose another model, or another task"))
+  }
+
+  /// The classes by id: as they are named, or as the adapter has them; else those of the rows, in the order of the model's own head
+  /// where that has the same.
+  fileprivate func classes(of rows: [DataRow], _ classifier: (any Classifier)?) throws -> [String] {
+    if let labels { return labels }
+    if let adapter, let labels = try AdapterReader.labels(of: adapter, base: model) { return labels.names }
+    let found = rows.labels
+    if let stored = classifier?.labels?.names, Set(stored).isSuperset(of: found) { return stored }
+    guard found.count > 1 else {
+      throw TaskFault(
+        "data.train",
+        Refusal(
+          "the rows have \(found.isEmpty ? "no label" : "one label, \(found[0])"), and there is nothing to tell apart",
+          remedy: "give rows of several labels, or name the classes under `labels`"))
+    }
+    return found
+  }
+
+  fileprivate func prompts(_ labels: [String]) throws(TaskFault) -> [String] {
+    do throws(Refusal) { return try ClassPrompts(labels: labels, template: promptTemplate).texts } catch {
+      throw TaskFault("data.prompt_template", error)
+    }
+  }
+
+  /// With the model's own head where it is for these classes, else with a new one.
+  fileprivate func classification(_ stored: any Model, _ labels: [String]) throws -> Classification {
+    let wanted = ClassLabels(names: labels, problem: .singleLabel)
+    let model = (stored as? any Classifier)?.labels == wanted ? stored : try open(head: .classes(wanted, seed: seed))
+    do throws(Refusal) { return try Classification(model) } catch { throw TaskFault("task", error) }
+  }
+}
+
+extension Refusal {
+  static func tooLong(_ asked: Int, _ positions: Int, _ model: String) -> Refusal {
+    Refusal("data.max_seq_len is \(asked), but \(model) has \(positions) positions", remedy: "use at most \(positions)")
+  }
+}
+
+extension SentencePairs.Pooling {
+  /// As the folder of a sentence-transformers model says; the mean where it says nothing.
+  static func stored(for directory: ModelDirectory) throws -> SentencePairs.Pooling {
+    let path = Folder.join(directory.path, "1_Pooling/config.json")
+    guard Folder.isFile(path) else { return .mean }
+    let config = try TextFile.readJSON(path)
+    let modes = (config.members ?? []).filter { $0.key.hasPrefix("pooling_mode_") && $0.value.bool == true }.map(\.key)
+    switch modes {
+    case ["pooling_mode_mean_tokens"]: return .mean
+    case ["pooling_mode_cls_token"]: return .first
+    default:
+      throw FileError(
+        .badData, path, "pools by \(modes.isEmpty ? "nothing" : modes.joined(separator: " and "))",
+        cause: "what is known is pooling_mode_mean_tokens or pooling_mode_cls_token", remedy: "say which with embedding.pooling")
+    }
+  }
+}
