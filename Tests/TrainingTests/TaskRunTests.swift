@@ -78,7 +78,7 @@ import Testing
     try SafetensorsWriter.write(
       [
         .init(name: "images", shape: [count, 3, 16, 16], floats: pixels),
-        .init(name: "labels", shape: [count], floats: (0..<count).map { Float($0 % 2) }),
+        .init(name: "labels", shape: [count], ints: (0..<count).map { $0 % 2 }),
       ], metadata: ["label_names": "[\"bright\", \"dark\"]"], to: path)
     return path
   }
