@@ -21,7 +21,12 @@ METHODS = ["examples/vision/head.yaml", "full", "lora", "block-lora", "snell", "
 def peft(options, *words):
     command = [options.peft, *map(str, words)]
     print("$ peft", *words[:2], "…", flush=True)
-    if subprocess.run(command, cwd=ROOT).returncode != 0:
+    done = subprocess.run(command, cwd=ROOT)
+    for path in words:
+        # Copies of run files are for one call.
+        if isinstance(path, Path) and path.name.startswith(".") and path.suffix == ".yaml":
+            path.unlink()
+    if done.returncode != 0:
         sys.exit("peft " + words[0] + " failed")
 
 
