@@ -30,7 +30,7 @@ enum Companions {
     let known: Set = [
       "config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
       "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
-      "chat_template.jinja", MergeRecord.fileName,
+      "chat_template.jinja", "preprocessor_config.json", "processor_config.json", MergeRecord.fileName,
     ]
     return known.contains(name) || (name.hasPrefix("model") && name.hasSuffix(".safetensors"))
   }

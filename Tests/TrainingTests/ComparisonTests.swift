@@ -144,6 +144,54 @@ import Testing
     #expect(json["methods"]?.array?.count == 3 && json["trials"]?.array?.compactMap { TrialResult($0) } == summary.trials)
   }
 
+  /// Digits of other classes than the model's: a head beside an adapter, all of the model, and a head by itself.
+  @Test func classesAreCompared() async throws {
+    let scratch = try RunTests.Scratch()
+    let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
+    let model = scratch.path + "/model"
+    try Folder.create(model)
+    for name in ["config.json", "model.safetensors"] {
+      let file = try MappedFile("\(ObjectiveTests.models)/vit/\(name)")
+      try WholeFile.write(file.withBytes { Array($0) }, to: model + "/" + name)
+    }
+    try WholeFile.write("{\"size\": 16}", to: model + "/preprocessor_config.json")
+    let path = scratch.path + "/run.yaml"
+    try WholeFile.write(
+      """
+      task: image_classification
+      base_model: \(model)
+      method: lora
+      data:
+        train: \(root)/examples/data/digits/high.safetensors
+        split: { valid: 0.02, test: 0.02, seed: 1 }
+        shots: 2
+      optimizer: { name: adamw, lr: 1e-2 }
+      steps: 3
+      batch_size: 5
+      seed: 5
+      output_dir: \(scratch.path)/unused
+      """, to: path)
+    let settings = Comparison.Settings(rates: [1e-2], seeds: 2, evalEvery: 3, output: scratch.path + "/out", program: "test 1")
+    let methods = ["lora", "full", root + "/examples/vision/head.yaml"]
+    let comparison = try Comparison(
+      path, variants: methods.map { try RunVariant($0) }, settings: settings, registry: Catalog.registry())
+    #expect(comparison.session.training.count == 10 && comparison.data.heldOut.count == 18)
+    let summary = try finished(try await ComparisonRun(comparison).run())
+    #expect(summary.rows.map(\.label) == ["lora", "full", "head"])
+    for row in summary.rows {
+      #expect(row.figures.map(\.key) == ["accuracy", "macro_f1", "ece"])
+      let accuracies = row.trials.compactMap { $0.figures.first?.value }
+      #expect(row.figures.first?.interval == Interval(accuracies))
+      // Of 18 examples.
+      #expect(accuracies.count == 2 && accuracies.allSatisfy { (0...1).contains($0) && ($0 * 18).rounded() / 18 == $0 })
+    }
+    // 48 inputs and a bias for each of five classes.
+    #expect(summary.rows[2].trainable == 5 * 49 && summary.rows[0].trainable > 5 * 49)
+    let json = try JSON(parsing: summary.json.text())
+    #expect(json["trials"]?.array?.compactMap { TrialResult($0) } == summary.trials)
+    #expect(json["methods"]?.array?.first?["figures"]?["accuracy"]?["count"] == 2)
+  }
+
   @Test(arguments: ["lora", "lora-ga:rank=2:batches=2", "full"])
   func whatWasStoppedGoesOnBitForBit(_ method: String) async throws {
     let scratch = try RunTests.Scratch()

@@ -15,12 +15,16 @@ struct ComparisonTable {
 
   var columns: [Column] {
     let baseline = summary.baseline
-    return [
+    return columns(before: baseline) + figures + columns(behind: baseline)
+  }
+
+  private func columns(before baseline: String) -> [Column] {
+    [
       Column(title: "method", meaning: "as it was named") { $0.label },
       Column(title: "rate", meaning: "the peak learning rate with the lowest validation loss; * at an edge of the grid") { row in
         row.rate.map { "\($0)\(row.isAtEdge ? "*" : "")" } ?? "–"
       },
-      Column(title: "held-out loss", meaning: "nats a token at the end, mean over the seeds ± 95 % t-interval") { row in
+      Column(title: "held-out loss", meaning: "nats a token or an example at the end, mean over the seeds ± 95 % t-interval") { row in
         guard row.diverged == 0, row.rate != nil else {
           return row.rate == nil ? "diverged at every rate" : "diverged (\(row.diverged) of \(row.trials.count))"
         }
@@ -29,6 +33,27 @@ struct ComparisonTable {
       Column(title: "minus \(baseline)", meaning: "difference to \(baseline) seed by seed, ± 95 % t-interval") { row in
         row.label == baseline ? "" : row.difference.map { Self.interval($0, signed: true) } ?? "–"
       },
+    ]
+  }
+
+  /// What is measured beside the loss, by the names that evaluations give it.
+  private var keys: [String] {
+    var keys: [String] = []
+    for figure in summary.rows.flatMap(\.figures) where !keys.contains(figure.key) { keys.append(figure.key) }
+    return keys
+  }
+
+  private var figures: [Column] {
+    keys.map { key in
+      let title = key.replacing("_", with: " ")
+      return Column(title: title, meaning: "\(title) on the held-out part at the end, mean over the seeds ± 95 % t-interval") { row in
+        row.figures.first { $0.key == key }.map { Self.interval($0.interval) } ?? "–"
+      }
+    }
+  }
+
+  private func columns(behind baseline: String) -> [Column] {
+    [
       Column(
         title: "steps to \(baseline)'s end",
         meaning:
@@ -95,6 +120,8 @@ struct ComparisonTable {
       "difference", "difference_half_width", "steps_to_baseline", "trainable", "seconds_per_step", "peak_tensor_bytes",
       "adapter_bytes", "forgetting", "forgetting_half_width",
     ]
+    let keys = keys
+    let further = keys.flatMap { [$0, $0 + "_half_width"] }
     func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
     let rows = summary.rows.map { row in
       [
@@ -104,8 +131,12 @@ struct ComparisonTable {
         "\(row.peakBytes)", row.adapterBytes.map { "\($0)" } ?? "", number(row.forgetting?.mean),
         number(row.forgetting?.halfWidth),
       ]
+        + keys.flatMap { key in
+          let interval = row.figures.first { $0.key == key }?.interval
+          return [number(interval?.mean), number(interval?.halfWidth)]
+        }
     }
-    return ([names] + rows).map { $0.map(Self.field).joined(separator: ",") + "\r\n" }.joined()
+    return ([names + further] + rows).map { $0.map(Self.field).joined(separator: ",") + "\r\n" }.joined()
   }
 
   private static func field(_ text: String) -> String {

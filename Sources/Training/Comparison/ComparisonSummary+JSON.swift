@@ -12,12 +12,14 @@ extension ComparisonSummary {
   /// - `methods`, in the order they were named, each with `name`, `method`, `optimizer`; `grid` (`rate`, `loss`: the mean validation
   ///   loss at the end, null where a trial diverged); `rate` (null where every rate diverged), `rate_at_edge`; `diverged` (how many
   ///   seeds, at the chosen rate); `held_out`, `difference` (to the baseline, paired by seed) and `forgetting` (change of loss on
-  ///   the base's own text): null, or `mean`, `half_width` (of the 95 % t-interval; null for one seed) and `count`;
+  ///   the base's own text): null, or `mean`, `half_width` (of the 95 % t-interval; null for one seed) and `count`; `figures`: an
+  ///   object of such intervals by name, of what is measured on the held-out part beside the loss (`accuracy`, …; none for language
+  ///   models);
   ///   `steps_to_baseline` (null where never reached); `trainable`; `adapter_bytes`; `peak_tensor_bytes`; `seconds_per_step`;
   ///   `curve` (`step`, `mean`, `low`, `high`).
   /// - `trials`: every trial, as ``TrialResult/json``.
   ///
-  /// Losses are mean −log p per token, in nats.
+  /// Losses are mean −log p per token or per example, in nats.
   public var json: JSON {
     [
       "format": "peft-comparison-1", "program": .string(program), "machines": .array(machines.map { .string($0) }),
@@ -42,7 +44,8 @@ extension ComparisonSummary.Row {
     [
       "name": .string(label), "method": .string(method), "optimizer": .string(optimizer),
       "grid": .array(grid.map { ["rate": .double($0.rate), "loss": .double($0.loss)] }), "rate": .init(rate),
-      "rate_at_edge": .bool(isAtEdge), "diverged": .int(diverged), "held_out": .init(heldOut), "difference": .init(difference),
+      "rate_at_edge": .bool(isAtEdge), "diverged": .int(diverged), "held_out": .init(heldOut),
+      "figures": .object(figures.map { .init($0.key, .init($0.interval)) }), "difference": .init(difference),
       "steps_to_baseline": .init(stepsToBaseline), "trainable": .int(trainable), "seconds_per_step": .double(stepSeconds),
       "peak_tensor_bytes": .int(peakBytes), "adapter_bytes": adapterBytes.map { .int($0) } ?? .null,
       "forgetting": .init(forgetting),

@@ -18,6 +18,8 @@ public struct ComparisonSummary: Sendable {
     public var trials: [TrialResult]
     /// Of the held-out losses over the seeds; nil where a trial diverged.
     public var heldOut: Interval?
+    /// Of the further figures of the held-out part over the seeds, in their order; none where a trial diverged.
+    public var figures: [(key: String, interval: Interval)] = []
     /// Of the differences to the baseline, seed by seed; nil for the baseline itself and where a trial diverged.
     public var difference: Interval?
     /// Steps until the mean validation curve is as low as the baseline's last point, straight between evaluations; nil where it
@@ -143,6 +145,10 @@ extension ComparisonSummary.Row {
     // One that diverged is worse than any number: a mean over the others would flatter.
     guard isChosen, tried.allSatisfy({ $0.divergence == nil }) else { return }
     heldOut = Interval(tried.compactMap(\.heldOut))
+    for key in tried.first?.figures.map(\.key) ?? [] {
+      let values = tried.compactMap { result in result.figures.first { $0.key == key }?.value }
+      if let interval = Interval(values) { figures.append((key, interval)) }
+    }
     if let before = base.ownText { forgetting = Interval(tried.compactMap { $0.ownText.map { $0 - before } }) }
   }
 

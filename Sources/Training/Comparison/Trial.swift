@@ -38,12 +38,24 @@ public struct TrialResult: Sendable, Equatable {
   public struct Point: Sendable, Equatable {
     /// Optimizer steps taken.
     public var step: Int
-    /// On the validation part, mean per learned token.
+    /// On the validation part, mean per learned token or example.
     public var loss: Double
 
     public init(step: Int, loss: Double) {
       self.step = step
       self.loss = loss
+    }
+  }
+
+  /// A figure beside the loss, such as accuracy.
+  public struct Figure: Sendable, Equatable {
+    /// As ``Evaluation/figures`` calls it.
+    public var key: String
+    public var value: Double
+
+    public init(_ key: String, _ value: Double) {
+      self.key = key
+      self.value = value
     }
   }
 
@@ -54,6 +66,8 @@ public struct TrialResult: Sendable, Equatable {
   public var curve: [Point]
   /// Loss on the held-out part at the end; nil where the trial diverged.
   public var heldOut: Double?
+  /// What else there is to say of the held-out part at the end; nothing of language models, whose perplexity says the same again.
+  public var figures: [Figure] = []
   /// Loss on the base's own text at the end; nil where there is none, or the trial diverged.
   public var ownText: Double?
   public var trainable: Int

@@ -7,7 +7,7 @@ extension TrialResult {
       "method": .string(trial.label), "rate": .double(trial.rate), "seed": .string(String(trial.seed)),
       "diverged": divergence.map { ["step": .int($0.step), "reason": .string($0.reason)] } ?? .null,
       "curve": .array(curve.map { ["step": .int($0.step), "loss": .double($0.loss)] }),
-      "held_out": .init(heldOut), "own_text": .init(ownText), "trainable": .int(trainable),
+      "held_out": .init(heldOut), "figures": .object(figures.map { .init($0.key, .double($0.value)) }), "own_text": .init(ownText), "trainable": .int(trainable),
       "adapter_bytes": adapterBytes.map { .int($0) } ?? .null, "peak_bytes": .int(peakBytes),
       "step_seconds": .double(stepSeconds), "start_seconds": .double(startSeconds), "seconds": .double(seconds),
       "machine": .string(machine),
@@ -37,6 +37,16 @@ extension TrialResult {
       heldOut: json["held_out"]?.double, ownText: json["own_text"]?.double, trainable: trainable,
       adapterBytes: json["adapter_bytes"]?.int, peakBytes: peak, stepSeconds: stepSeconds, startSeconds: startSeconds,
       seconds: seconds, machine: machine)
+    // Older results have none.
+    figures = (json["figures"]?.members ?? []).compactMap { member in
+      member.value.double.map { Figure(member.key, $0) }
+    }
+  }
+
+  /// Those that are told beside a loss.
+  static func figures(of evaluation: Evaluation) -> [Figure] {
+    if case .perplexity = evaluation.measures { return [] }
+    return evaluation.figures.map { Figure($0.key, $0.value) }
   }
 }
 

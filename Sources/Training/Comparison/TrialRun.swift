@@ -34,11 +34,12 @@ struct TrialRun {
         try keep(trainer, state)
         return nil
       }
-      result.heldOut = try trainer.evaluate(data.heldOut).loss
+      let heldOut = try trainer.evaluate(data.heldOut)
+      (result.heldOut, result.figures) = (heldOut.loss, TrialResult.figures(of: heldOut))
       result.ownText = data.ownText.isEmpty ? nil : try trainer.evaluate(data.ownText).loss
       result.adapterBytes = try adapterBytes(trainer)
     } catch let error as TrainingError {
-      (result.heldOut, result.ownText) = (nil, nil)
+      (result.heldOut, result.ownText, result.figures) = (nil, nil, [])
       result.divergence = .init(step: error.step, reason: error.message)
     }
     result.curve = state.curve
