@@ -34,7 +34,7 @@ import Testing
   /// What Pillow 13 gives for the same files.
   @Test func samplesComeToEightBits() throws {
     #expect(try image("P3\n# c\n2 1 # d\n1000\n0 100 300\n500 999 1000\n").levels == [0, 128, 26, 255, 76, 255])
-    let raw: [UInt8] = [0, 0, 0, 100, 300 >> 8, 300 & 255, 500 >> 8, 500 & 255, 999 >> 8, 999 & 255, 1000 >> 8, 1000 & 255]
+    let raw = [0, 100, 300, 500, 999, 1000].flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] }
     #expect(try image("P6 2 1 1000\n", raw).levels == [0, 128, 26, 255, 76, 255])
     #expect(try image("P2 3 1 15 0 7 15").levels == [0, 119, 255])
     #expect(try image("P5 2 1 65535\n", [0x80, 0x80, 0xFF, 0xFF]).levels == [128, 255])

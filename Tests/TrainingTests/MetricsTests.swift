@@ -30,7 +30,7 @@ import Testing
     #expect(cases.count == 11)
     for json in cases {
       let name = json["name"]?.string ?? ""
-      let labels = try #require(json["labels"]?.array?.compactMap(\.int))
+      let labels = try #require(json["labels"]?.array).compactMap(\.int)
       let probabilities = try #require(json["probabilities"]?.array).map(numbers)
       let names = probabilities[0].indices.map { "class \($0)" }
       let bins = try #require(json["calibration"]?["bins"]?.int)
@@ -178,7 +178,7 @@ import Testing
 
   @Test func placesAreCountedAsTheReferenceDoes() throws {
     for json in try cases("retrieval") {
-      let ranks = try #require(json["ranks"]?.array?.compactMap(\.int))
+      let ranks = try #require(json["ranks"]?.array).compactMap(\.int)
       let metrics = try RetrievalMetrics(ranks: ranks, candidates: try #require(json["candidates"]?.int))
       for key in ["accuracy_at_1", "accuracy_at_10", "mrr"] { near(metrics.json[key]?.double, json[key], key) }
     }

@@ -10,12 +10,10 @@ import Tokenization
 /// all-MiniLM-L6-v2 as it is, from text to embedding, against what transformers made of the same texts.
 ///
 /// `MINILM_DIR` names the model's folder, as `Scripts/minilm` fetches it; without it the suite is reported as skipped.
-@Suite(.enabled(if: PretrainedEmbeddingTests.folder != nil, "MINILM_DIR names no folder; Scripts/minilm fetches the model"))
+@Suite(.enabled(if: MiniLM.folder != nil, "MINILM_DIR names no folder; Scripts/minilm fetches the model"))
 struct PretrainedEmbeddingTests {
-  static var folder: String? { ProcessInfo.processInfo.environment["MINILM_DIR"] }
-
   @Test func embeddingsAreTheLibrarys() throws {
-    let folder = try #require(Self.folder)
+    let folder = try #require(MiniLM.folder)
     let model = try #require(try ModelLoader.open(folder, head: .none) as? any TextEncoder)
     #expect(model.freshParameters.isEmpty)
     let tokenizer = try Tokenizer(parsing: Data(contentsOf: URL(fileURLWithPath: folder + "/tokenizer.json")))
@@ -33,4 +31,8 @@ struct PretrainedEmbeddingTests {
       #expect(made.count == 20 * width && difference < 1e-4, "texts from \(start): \(difference)")
     }
   }
+}
+
+enum MiniLM {
+  static var folder: String? { ProcessInfo.processInfo.environment["MINILM_DIR"] }
 }

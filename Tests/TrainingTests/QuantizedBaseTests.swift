@@ -51,7 +51,7 @@ import Testing
       first.reduce(0) { sum, batch in
         let pass = Pass(now: Moment(), rows: batch.rows, sites: session.sites)
         let run = ModelRun(pass: pass, attachment: adapter?.attached())
-        return sum + session.model.loss(batch.ids, labels: batch.labels, scale: 1 / Double(batch.labelCount), run).item
+        return sum + session.objective.loss(batch, scale: 1 / Double(batch.labelCount), run).item
       }
     }
     #expect(loss(outcome.adapter) < loss(nil) - 0.005)

@@ -98,7 +98,7 @@ public struct Encoder: Sendable {
 }
 
 extension Encoder: RowEncoder {
-  func example(_ content: DataRow.Content) throws(RowProblem) -> (example: Example, length: Int) {
+  public func example(_ content: DataRow.Content) throws(RowProblem) -> (example: Example, length: Int) {
     let whole = try whole(content)
     return (whole.ids.count > maximumLength ? whole.prefix(maximumLength) : whole, whole.ids.count)
   }

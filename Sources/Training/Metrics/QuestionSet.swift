@@ -76,7 +76,7 @@ extension Encoder {
       // What cannot be learned so cannot be asked.
       _ = try whole(row.content)
       return try question(instruction.prompt, instruction.output, row.line)
-    case .text, .labelled:
+    case .text, .labelled, .image:
       throw RowProblem(reason: "the row is a text without a question: an answer needs a prompt, or a conversation")
     }
   }

@@ -50,9 +50,10 @@ public struct Classification: Objective {
 extension Judgement {
   /// Of logits [examples, classes].
   static func classes(_ logits: Tensor, of batch: Batch) -> Judgement {
+    let (values, width) = (logits.values, logits.columns)
     var result = Judgement(loss: 0)
     for (row, label) in batch.classes.enumerated() where label >= 0 {
-      let logs = logits.logProbabilities(row)
+      let logs = logProbabilities(Array(values[row * width..<(row + 1) * width]))
       result.loss -= logs[Int(label)]
       result.answers.append(.classes(probabilities: logs.map { exp($0) }, label: Int(label)))
     }
@@ -60,14 +61,11 @@ extension Judgement {
   }
 }
 
-extension Tensor {
-  /// log softmax of a row of logits.
-  func logProbabilities(_ row: Int) -> [Double] {
-    let logits = slice(rows: row..<row + 1).values
-    let highest = logits.max() ?? 0
-    let size = highest + log(logits.reduce(0) { $0 + exp($1 - highest) })
-    return logits.map { $0 - size }
-  }
+/// log softmax.
+func logProbabilities(_ logits: [Double]) -> [Double] {
+  let highest = logits.max() ?? 0
+  let size = highest + log(logits.reduce(0) { $0 + exp($1 - highest) })
+  return logits.map { $0 - size }
 }
 
 /// What an encoder reads of a batch.

@@ -55,7 +55,8 @@ extension TaskSetup {
           seen(Prediction(classes: [], vector: Array(floats[row * width..<(row + 1) * width])))
           continue
         }
-        let likely = zip(names, answers.logProbabilities(row).map { exp($0) }).sorted { $0.1 > $1.1 }
+        let logits = floats[row * width..<(row + 1) * width].map(Double.init)
+        let likely = zip(names, logProbabilities(logits).map { exp($0) }).sorted { $0.1 > $1.1 }
         seen(Prediction(classes: likely.map { (name: $0.0, probability: $0.1) }, vector: []))
       }
     }
