@@ -64,7 +64,7 @@ import Testing
       "rows.jsonl:2: \"text\" must be text",
       "rows.jsonl:4: \"messages\" has no turn of the assistant: nothing to learn",
       "rows.jsonl:5: not JSON: expected a key in quotes (column 2)",
-      "rows.jsonl:6: the row has a \"label\": classification is not trained by this version; to learn the text as such, set "
+      "rows.jsonl:6: the row has a \"label\": to learn it, set task to sequence_classification; to learn the text as such, set "
         + "data.format to text",
     ]
     let run = await scratch.peft("data", "check", "@run.yaml")

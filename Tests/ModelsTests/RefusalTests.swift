@@ -17,7 +17,8 @@ import Testing
   }
 
   private static let activations =
-    "supported: silu, swish, gelu, gelu_python, gelu_new, gelu_pytorch_tanh, gelu_fast, gelu_accurate, gelu_python_tanh, relu"
+    "supported: gelu, gelu_python, gelu_new, gelu_pytorch_tanh, gelu_python_tanh, gelu_fast, gelu_accurate, quick_gelu, relu, relu2, "
+    + "silu, swish, tanh, sigmoid, linear"
   private static let ropes = "supported: default, linear, dynamic, yarn, longrope, llama3, proportional"
   private static let cases = [
     Case(

@@ -37,7 +37,9 @@ import Testing
     let method = Assembly(
       projection: LowRank(rank: 2, alpha: 2), initialization: witness, trainable: TrainableSubset(roles: ["factor-b"]))
     let sites = model.sites.filter { $0.layer == 0 && $0.use.hasPrefix("attention") }
-    _ = try EvidenceStage(method, sites: sites, for: NextTokens(model), examples: examples, seed: 3, origin: origin.map { NextTokens($0) }).start()
+    _ = try EvidenceStage(
+      method, sites: sites, for: NextTokens(model), examples: examples, seed: 3, origin: origin.map { NextTokens($0) }
+    ).start()
     return witness.seen.withLock { $0 }
   }
 

@@ -72,17 +72,27 @@ extension Picture {
 
   /// The picture in another size, as Pillow makes it of levels, and as the same sums without rounding make it of numbers.
   func resized(height: Int, width: Int, _ filter: ImageFilter) -> Picture {
+    // Which axis comes first shows in the levels between. Pillow 13 takes the height first where that loses most.
+    let rowsGo = shape.height - height
+    let isTallFirst = rowsGo > 0 && rowsGo > 2 * (shape.width - width)
+    return isTallFirst ? inHeight(height, filter).inWidth(width, filter) : inWidth(width, filter).inHeight(height, filter)
+  }
+
+  private func inWidth(_ width: Int, _ filter: ImageFilter) -> Picture {
+    guard shape.width != width else { return self }
     var picture = self
-    if shape.width != width {
-      let weights = ImageResampling(filter, from: shape.width, to: width)
-      picture.values = weights.along(picture.values, outer: shape.channels * shape.height, inner: 1)
-      picture.shape.width = width
-    }
-    if shape.height != height {
-      let weights = ImageResampling(filter, from: shape.height, to: height)
-      picture.values = weights.along(picture.values, outer: shape.channels, inner: width)
-      picture.shape.height = height
-    }
+    let weights = ImageResampling(filter, from: shape.width, to: width)
+    picture.values = weights.along(values, outer: shape.channels * shape.height, inner: 1)
+    picture.shape.width = width
+    return picture
+  }
+
+  private func inHeight(_ height: Int, _ filter: ImageFilter) -> Picture {
+    guard shape.height != height else { return self }
+    var picture = self
+    let weights = ImageResampling(filter, from: shape.height, to: height)
+    picture.values = weights.along(values, outer: shape.channels, inner: shape.width)
+    picture.shape.height = height
     return picture
   }
 
