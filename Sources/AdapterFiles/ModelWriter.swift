@@ -11,9 +11,12 @@ public enum ModelWriter {
   /// What a written model lacks of its base's files, in words: tensors that nothing is computed with here, such as heads of pretraining
   /// and poolers that no head reads. Nil where it lacks nothing.
   public static func note(of model: any Model) -> String? {
-    guard !model.leftOut.isEmpty else { return nil }
+    // An older head whose place a new one has taken is not missed.
+    let fresh = Set(model.freshParameters)
+    let absent = model.leftOut.filter { !fresh.contains($0) }.sorted()
+    guard !absent.isEmpty else { return nil }
     let architecture = model.configuration["architectures"]?.array?.first?.string.map { ", a \($0)," } ?? ""
-    return "left out \(AdapterNames.listed(model.leftOut.sorted())): the model\(architecture) does not compute with them"
+    return "left out \(AdapterNames.listed(absent)): the model\(architecture) does not compute with them"
   }
 
   /// Writes a Hugging Face directory: the model's parameters, those in `replacing` (by name, in the file's shape) with new

@@ -35,7 +35,8 @@ public final class AtomicDirectory {
 
   /// Creates the neighbour, and the folders above it where they are missing.
   ///
-  /// `owns` says which files a folder of this kind holds, by name: one with anything else in it is not replaced. `inputs` are
+  /// `owns` says which files a folder of this kind holds, by name, `folder/name` for those in a folder: one with anything else in it is
+  /// not replaced. `inputs` are
   /// files and folders that were read: none of them is replaced, nor a folder that contains one.
   public init(
     _ path: String, existing: Existing = .refuse, owns: @escaping (String) -> Bool = { _ in false }, inputs: [String] = []
@@ -94,11 +95,21 @@ public final class AtomicDirectory {
       }
     }
     guard existing == .replace else { throw FileError(.cannotCreate, path, "exists already", remedy: remedy) }
-    for name in try Folder.names(in: path) where !owns(name) || !Folder.isFile(Folder.join(path, name)) {
+    if let name = try alien(in: path, owns) {
       throw FileError(
         .cannotCreate, path, "is not replaced: it holds '\(printable(name))', which is nothing that is written there",
         remedy: remedy)
     }
+  }
+
+  /// The first thing in a folder that is not owned: files are, and folders of nothing but files that are owned by both names.
+  private static func alien(in path: String, _ owns: (String) -> Bool) throws(FileError) -> String? {
+    for name in try Folder.names(in: path) {
+      let place = Folder.join(path, name)
+      let files = try Folder.isFolder(place) ? Folder.names(in: place).map { "\(name)/\($0)" } : [name]
+      if files.isEmpty || files.contains(where: { !owns($0) || !Folder.isFile(Folder.join(path, $0)) }) { return name }
+    }
+    return nil
   }
 
   /// The path without slashes at its end.

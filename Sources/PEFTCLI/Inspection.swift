@@ -138,7 +138,7 @@ struct Inspection {
   }
 
   private static func text(_ value: JSON) -> String {
-    if let text = value.string { return text }
+    if let text = value.string { return printable(text, limit: 500) }
     if let items = value.array {
       let shown = items.prefix(24).map(text).joined(separator: ", ")
       return items.count > 24 ? "\(shown) and \(items.count - 24) more" : shown

@@ -58,8 +58,9 @@ struct EncoderFilesTests {
 
     let names = ["adapter_config.json", "adapter_model.safetensors"]
     let (theirs, ours) = (try SafetensorsFile(example.folder + "/" + names[1]), try SafetensorsFile(scratch["own/" + names[1]]))
-    if example.base != "llama" {
-      #expect(Set(ours.tensors.map(\.name)) == Set(theirs.tensors.map(\.name)))
+    if example.base != "llama", stored.origin != nil {
+      // Adapted tables stand in PEFT's files once more.
+      #expect(Set(ours.tensors.map(\.name)) == Set(theirs.tensors.map(\.name).filter { !$0.hasSuffix("base_layer.weight") }))
       let (given, written) = (try TextFile.readJSON(example.folder + "/" + names[0]), try TextFile.readJSON(scratch["own/" + names[0]]))
       for field in ["task_type", "auto_mapping", "bias", "use_dora", "use_rslora", "r"] where given[field] != nil {
         // Where PEFT has nothing to say, neither have we.
@@ -67,6 +68,8 @@ struct EncoderFilesTests {
       }
     }
 
+    // Rows of a table have become the table.
+    guard stored.origin != nil else { return }
     try AdapterWriter.write(
       stored.adapter, entry: stored.entry, registry: registry, model: model, origin: stored.origin, to: scratch["kept"])
     #expect(try TextFile.readJSON(scratch["kept/" + names[0]]) == TextFile.readJSON(example.folder + "/" + names[0]).sorted)

@@ -27,6 +27,8 @@ struct EncoderFileCase: CustomTestStringConvertible, Sendable {
     EncoderFileCase(name: "bert-frozen-head", base: "bert"),
     EncoderFileCase(name: "bert-bare", base: "bert"),
     EncoderFileCase(name: "bert-bare-dora", base: "bert", isLowRank: false),
+    EncoderFileCase(name: "bert-tables", base: "bert", labels: 2),
+    EncoderFileCase(name: "bert-tokens", base: "bert", labels: 2),
     EncoderFileCase(name: "bert-vera", base: "bert", labels: 1),
     EncoderFileCase(name: "roberta-classes", base: "roberta", labels: 4),
     EncoderFileCase(name: "vit-classes", base: "vit", labels: 6),

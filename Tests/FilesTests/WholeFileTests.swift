@@ -113,6 +113,24 @@ import Testing
     #expect(try scratch.names() == ["b"])
   }
 
+  @Test func replacesFoldersOfWhatIsOwned() throws {
+    let scratch = try Scratch()
+    try Folder.create(scratch["b/part"])
+    try scratch.put("b/part/y", "old")
+    func refusal() -> String? {
+      message(scratch) {
+        let directory = try AtomicDirectory(scratch["b"], existing: .replace, owns: { ["x", "part/y"].contains($0) })
+        try WholeFile.write("new", to: directory.partial + "/x")
+        try directory.commit()
+      }
+    }
+    try scratch.put("b/part/z", "mine")
+    #expect(refusal()?.contains("it holds 'part', which is nothing that is written there") == true)
+    try Folder.remove(scratch["b/part/z"])
+    _ = refusal()
+    #expect(try Folder.names(in: scratch["b"]) == ["x"])
+  }
+
   @Test func replacesNothingOfOthers() throws {
     let scratch = try Scratch()
     try Folder.create(scratch["b/sub"])

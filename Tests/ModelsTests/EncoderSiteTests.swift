@@ -73,6 +73,50 @@ import Testing
     #expect(try sites("encoders/bert-of-many-labels", .none)[0].modulePath == bare[0].modulePath)
   }
 
+  @Test func tensorsAreCalledAsTheirModules() throws {
+    func names(_ name: String, _ head: HeadChoice, _ parameter: String) throws -> [String] {
+      let model = try EncoderCase(name: name).model(head)
+      return try #require(model.parameters.first { $0.name == parameter }).names
+    }
+    let old = "vit.encoder.layer.1.layernorm_before.bias"
+    #expect(
+      Set(try names("vit", .stored, old))
+        == [old, "vit.layers.1.layernorm_before.bias", "layers.1.layernorm_before.bias", String(old.dropFirst(4))])
+    #expect(try names("vit", .stored, old)[0] == "vit.layers.1.layernorm_before.bias")
+    #expect(try names("vit", .none, old)[0] == "layers.1.layernorm_before.bias")
+    #expect(try names("vit", .none, "vit.embeddings.cls_token") == ["embeddings.cls_token", "vit.embeddings.cls_token"])
+    #expect(try names("bert", .stored, "bert.pooler.dense.weight")[0] == "bert.pooler.dense.weight")
+    #expect(try names("bert", .none, "bert.pooler.dense.weight")[0] == "pooler.dense.weight")
+    #expect(try names("clip", .stored, "logit_scale") == ["logit_scale"])
+    #expect(try names("llama", .stored, "model.norm.weight") == ["model.norm.weight", "norm.weight"])
+    #expect(try names("llama", .stored, "lm_head.weight") == ["lm_head.weight"])
+  }
+
+  @Test func tablesAreSitesWhereTheyAreModules() throws {
+    func tables(_ name: String) throws -> [Site] { try EncoderCase(name: name).model().tables }
+    let bert = try tables("bert")
+    #expect(bert.map(\.use) == ["embedding.token", "embedding.position", "embedding.type"])
+    #expect(bert.map(\.id.path) == ["word", "position", "token_type"].map { "bert.embeddings.\($0)_embeddings" })
+    #expect(bert.allSatisfy { $0.kind == .embedding && $0.outputs == 48 })
+    #expect(bert.map(\.inputs) == [97, 40, 2])
+    #expect(try tables("vit").isEmpty)
+    #expect(try tables("clip").map(\.id.path) == [
+      "text_model.embeddings.token_embedding", "text_model.embeddings.position_embedding",
+      "vision_model.embeddings.position_embedding",
+    ])
+  }
+
+  @Test func whatIsDrawnForAHeadIsNamed() throws {
+    func drawn(_ name: String, _ head: HeadChoice) throws -> [String] { try EncoderCase(name: name).model(head).drawnModules }
+    let labels = HeadChoice.classes(ClassLabels(names: ["a", "b"]), seed: 1)
+    #expect(try drawn("bert", .stored).isEmpty && drawn("bert", .none).isEmpty)
+    #expect(try drawn("bert", labels) == ["classifier"])
+    #expect(try drawn("roberta", labels) == ["classifier"])
+    #expect(try drawn("vit", labels) == ["classifier"])
+    #expect(try drawn("encoders/bert-without-pooler", labels) == ["pooler", "classifier"])
+    #expect(try ModelLoader.openFresh(config: EncoderCase(name: "bert").path, seed: 2, head: labels).drawnModules.isEmpty)
+  }
+
   @Test func widthsOfHeadsAreTheConfigs() throws {
     let vit = try sites("encoders/vit-narrow-heads")
     #expect((vit[0].outputs, vit[0].inputs, vit[3].outputs, vit[3].inputs) == (15, 22, 22, 15))

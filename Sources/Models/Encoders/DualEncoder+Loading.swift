@@ -44,7 +44,9 @@ extension DualEncoder {
       strays: [".position_ids"])
     let weights =
       if let seed { try BaseWeights(plan, seed: seed, file: reader.file) } else { try BaseWeights(plan, from: directory) }
-    body = ModelBody(directory, plan, weights, maps: maps, isFresh: seed != nil, configuration: reader.config)
+    body = ModelBody(
+      directory, plan, weights, maps: maps, tables: plans.text.tables + plans.vision.tables, isFresh: seed != nil,
+      configuration: reader.config)
     self.text = (Encoder(textConfig, plans.text, weights), text, SiteMap(textProjection, weights))
     vision = (Encoder(visionConfig, plans.vision, weights), image, SiteMap(visualProjection, weights))
     self.scale = (scale.name, weights.vector(scale.name))

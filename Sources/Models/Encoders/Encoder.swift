@@ -19,11 +19,15 @@ struct Encoder: Sendable {
   struct Table: Sendable {
     let name: String
     let matrix: FrozenMatrix
+    /// Where an adapter can stand at it.
+    let site: SiteID?
 
-    /// Its rows of these numbers.
+    /// Its rows of these numbers, with what an adapter adds to them.
     func rows(_ indices: [Int32], _ run: ModelRun) -> Tensor {
-      guard let trained = run.trained[name] else { return matrix.gatherRows(indices, as: run.scalar) }
-      return trained.reshaped([matrix.rows, matrix.columns]).gatherRows(indices)
+      let trained = run.trained[name]?.reshaped([matrix.rows, matrix.columns])
+      let rows = trained?.gatherRows(indices) ?? matrix.gatherRows(indices, as: run.scalar)
+      guard let attachment = run.attachment, let site else { return rows }
+      return attachment.rows(at: site, indices, rows)
     }
   }
 
@@ -67,7 +71,9 @@ struct Encoder: Sendable {
     func norm(_ part: EncoderPlan.Norm) -> Norm {
       Norm(part: part, gains: weights.vector(part.weight), bias: weights.vector(part.bias), epsilon: config.normEpsilon)
     }
-    func table(_ name: String) -> Table { Table(name: name, matrix: weights.matrix(name)) }
+    func table(_ name: String) -> Table {
+      Table(name: name, matrix: weights.matrix(name), site: plan.tables.first { $0.id.path + ".weight" == name }?.id)
+    }
     func map(_ part: PlannedMap) -> SiteMap { SiteMap(part, weights) }
     self.config = config
     tokens = plan.tokens.map(table)

@@ -41,6 +41,8 @@ struct EncoderPlan: Sendable {
   private(set) var finalNorm: Norm?
   private(set) var pooledNorm: Norm?
   private(set) var pooler: PlannedMap?
+  /// The tables of embeddings, as maps of one-hot rows.
+  private(set) var tables: [Site] = []
   /// Every tensor once.
   private(set) var tensors: [PlannedTensor] = []
   /// The name of a tensor by others that files may have for it.
@@ -70,11 +72,12 @@ struct EncoderPlan: Sendable {
     func batched(_ shape: [Int]) -> [Int] { names.isBatched ? [1] + shape : shape }
     switch config.input {
     case .text(let text):
-      tokens = names.tokens.map { table($0, text.vocabularySize, hidden, config.deviations.tokens) }
+      tokens = names.tokens.map { table($0, "token", text.vocabularySize, hidden, config.deviations.tokens) }
       add(
         PlannedTensor(
           name: positions, shape: [text.positionCount, hidden], kind: .matrix, deviation: config.deviations.positions))
-      if text.typeCount > 0 { types = names.types.map { table($0, text.typeCount, hidden, config.deviations.tokens) } }
+      tables.append(site(ofTable: names.positions, "position", text.positionCount, hidden))
+      if text.typeCount > 0 { types = names.types.map { table($0, "type", text.typeCount, hidden, config.deviations.tokens) } }
     case .image(let image):
       if let name = names.classRow {
         let classRow = names.prefix + name
@@ -87,6 +90,8 @@ struct EncoderPlan: Sendable {
         PlannedTensor(
           name: positions, shape: batched([count, hidden]), kind: .matrix, view: names.isBatched ? [count, hidden] : nil,
           deviation: config.deviations.positions))
+      // One that is no module of its own in the libraries takes no adapter.
+      if !names.isBatched { tables.append(site(ofTable: names.positions, "position", count, hidden)) }
       guard let name = names.patches else { return }
       let path = names.prefix + name
       patches = (path + ".weight", image.hasPatchBias ? path + ".bias" : nil)
@@ -172,10 +177,19 @@ struct EncoderPlan: Sendable {
     return norm
   }
 
-  private mutating func table(_ name: String, _ rows: Int, _ columns: Int, _ deviation: Double) -> String {
-    let name = names.prefix + name + ".weight"
-    add(PlannedTensor(name: name, shape: [rows, columns], kind: .matrix, deviation: deviation))
-    return name
+  private mutating func table(_ name: String, _ use: String, _ rows: Int, _ columns: Int, _ deviation: Double) -> String {
+    let weight = names.prefix + name + ".weight"
+    add(PlannedTensor(name: weight, shape: [rows, columns], kind: .matrix, deviation: deviation))
+    tables.append(site(ofTable: name + ".weight", use, rows, columns))
+    return weight
+  }
+
+  private func site(ofTable weight: String, _ use: String, _ rows: Int, _ columns: Int) -> Site {
+    let name = String(weight.dropLast(".weight".count))
+    let (path, paths) = (names.prefix + name, prefixed([name]))
+    return Site(
+      id: SiteID(path), kind: .embedding, use: "embedding." + use, outputs: columns, inputs: rows, modulePath: SiteID(paths[0]),
+      aliases: paths.dropFirst().filter { $0 != path }.map { SiteID($0) })
   }
 
   /// `newer` is the path of its module in newer libraries, without the prefix.

@@ -9,13 +9,14 @@ struct ModelBody: Sendable {
   let modelType: String
   let configuration: JSON
   let sites: [Site]
+  let tables: [Site]
   let freshParameters: [String]
   let weights: BaseWeights
   private let maps: [SiteID: FrozenMap]
 
-  /// `maps` are the sites in forward order.
+  /// `maps` are the sites in forward order, `tables` those of embeddings.
   init(
-    _ directory: ModelDirectory, _ plan: WeightPlan, _ weights: BaseWeights, maps: [PlannedMap], isFresh: Bool,
+    _ directory: ModelDirectory, _ plan: WeightPlan, _ weights: BaseWeights, maps: [PlannedMap], tables: [Site], isFresh: Bool,
     configuration: JSON
   ) {
     self.directory = directory
@@ -24,7 +25,9 @@ struct ModelBody: Sendable {
     modelType = plan.modelType
     sites = maps.map { weights.site($0) }
     freshParameters = plan.tensors.filter { isFresh || $0.isDrawn }.map(\.name)
-    self.maps = Dictionary(maps.map { ($0.site.id, SiteMap($0, weights).frozen) }) { first, _ in first }
+    self.tables = tables
+    let rows = tables.map { ($0.id, FrozenMap(matrix: weights.matrix($0.id.path + ".weight").transposed)) }
+    self.maps = Dictionary(maps.map { ($0.site.id, SiteMap($0, weights).frozen) } + rows) { first, _ in first }
   }
 
   func base(_ id: SiteID) -> any BaseMap {
@@ -43,6 +46,7 @@ extension BodiedModel {
   var modelType: String { body.modelType }
   var configuration: JSON { body.configuration }
   var sites: [Site] { body.sites }
+  var tables: [Site] { body.tables }
   var parameters: [BaseParameter] { body.weights.parameters }
   var freshParameters: [String] { body.freshParameters }
   var leftOut: [String] { body.weights.leftOut }

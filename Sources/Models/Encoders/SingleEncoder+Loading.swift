@@ -45,7 +45,7 @@ enum SingleEncoder {
         try BaseWeights(weightPlan, from: directory, seed: head?.seed ?? 0)
       }
     let body = ModelBody(
-      directory, weightPlan, weights, maps: plan.maps + (head?.plan.maps ?? []), isFresh: isFresh,
+      directory, weightPlan, weights, maps: plan.maps + (head?.plan.maps ?? []), tables: plan.tables, isFresh: isFresh,
       configuration: configuration(family, reader.config, head, choice, isPartial: !weights.leftOut.isEmpty))
     let encoder = Encoder(config, plan, weights)
     let bound = head.map { ClassificationHead($0.plan, weights) }

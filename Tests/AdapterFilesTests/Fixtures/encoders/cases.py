@@ -31,6 +31,10 @@ CASES = {
     "bert-bare-dora": ("bert", BARE, None, lora(
         task_type="FEATURE_EXTRACTION", use_dora=True, bias="all", target_modules=r"encoder\.layer\.\d\.attention\.self\.(query|value)",
         modules_to_save=["pooler"])),
+    "bert-tables": ("bert", TEXT, 2, lora(
+        r=3, task_type="SEQ_CLS", target_modules=["word_embeddings", "position_embeddings", "token_type_embeddings", "query"])),
+    "bert-tokens": ("bert", TEXT, 2, lora(
+        task_type="SEQ_CLS", target_modules=["query"], trainable_token_indices={"word_embeddings": [3, 20, 41]})),
     "bert-vera": ("bert", TEXT, 1, VeraConfig(r=3, task_type="SEQ_CLS", target_modules=["query", "value"])),
     "roberta-classes": ("roberta", TEXT, 4, lora(task_type="SEQ_CLS", target_modules="all-linear")),
     "vit-classes": ("vit", IMAGE, 6, lora(target_modules=["q_proj", "v_proj"], modules_to_save=["classifier"])),
@@ -41,7 +45,7 @@ CASES = {
     "clip-towers": ("clip", BARE, None, lora(
         target_modules=["q_proj", "v_proj", "visual_projection"], rank_pattern={"text_model.encoder.layers.0.self_attn.q_proj": 3})),
     "clip-vision": ("clip", BARE, None, lora(
-        target_modules=r"vision_model\..*\.(k_proj|fc1)", use_dora=True, modules_to_save=["text_projection"])),
+        target_modules=r"vision_model\..*\.(k_proj|fc1|position_embedding)", use_dora=True, modules_to_save=["text_projection"])),
     "clip-text-bare": ("encoders/clip-text", BARE, None, lora(
         task_type="FEATURE_EXTRACTION", target_modules=["k_proj", "out_proj"])),
     "llama-bare": ("llama", BARE, None, lora(
