@@ -44,7 +44,7 @@ import Testing
 
     let expected = try TextFile.readJSON(Self.reference + "/run.json")
     let lines = try TextFile.read(output + "/metrics.jsonl").split(separator: "\n").map { try JSON(parsing: String($0)) }
-    let norms = try #require(expected["gradient_norms"]?.array?.compactMap(\.double))
+    let norms = try #require(expected["gradient_norms"]?.array).compactMap(\.double)
     for (ours, theirs) in zip(lines.compactMap { $0["grad_norm"]?.double }, norms) {
       #expect(abs(ours - theirs) <= 1e-4 * theirs)
     }

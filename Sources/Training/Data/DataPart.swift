@@ -85,7 +85,7 @@ extension DataPart {
       }
     }
     // Ids can be looked at without their texts.
-    return (parts, try reader.tokenizer ?? language.flatMap { try? RunSession.tokenizer(of: $0) })
+    return (parts, reader.tokenizer ?? language.flatMap { try? RunSession.tokenizer(of: $0) })
   }
 }
 
