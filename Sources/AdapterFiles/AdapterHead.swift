@@ -9,7 +9,8 @@ struct AdapterHead {
   /// How many there are; nil where the files hold no head.
   let count: Int?
 
-  private static let heads = ["classifier", "classifier.out_proj", "score"]
+  /// Those of two maps first: by their last.
+  private static let heads = ["classifier.out_proj", "classifier", "score"]
   /// Tasks of PEFT's whose heads say something of every token.
   private static let tokenTasks: Set = ["TOKEN_CLS", "QUESTION_ANS"]
   private static let mostClasses = 1 << 20
@@ -43,10 +44,11 @@ struct AdapterHead {
   /// The weight that gives the logits, where the files bring the head along.
   private static func weight(_ folder: AdapterFolder) -> TensorEntry? {
     let saved = folder.config["modules_to_save"]?.array?.compactMap(\.string) ?? []
-    let known = KnownTensors(
-      heads.filter { head in saved.contains { !$0.isEmpty && (head.hasSuffix($0) || head.hasPrefix($0 + ".")) } }
-        .map { ["base_model.model.\($0).weight"] })
-    return folder.weights.tensors.first { known.resolve($0.name) != nil }
+    for head in heads where saved.contains(where: { !$0.isEmpty && (head.hasSuffix($0) || head.hasPrefix($0 + ".")) }) {
+      let known = KnownTensors([["base_model.model.\(head).weight"]])
+      if let found = folder.weights.tensors.first(where: { known.resolve($0.name) != nil }) { return found }
+    }
+    return nil
   }
 
   /// The classes, by the names that `base`'s config.json has for as many where the files give none, else by LABEL_0 and so on.

@@ -50,7 +50,14 @@ struct AdapterNames {
   /// and that of the module as it was.
   static func isCopy(_ name: String, beside names: [String]) -> Bool {
     if name.contains(".original_module.") { return true }
-    return name.contains(".modules_to_save.") && names.contains(name.replacing(".modules_to_save.", with: "."))
+    var parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard let wrapper = parts.firstIndex(of: "modules_to_save") else { return false }
+    parts.remove(at: wrapper)
+    if names.contains(parts.joined(separator: ".")) { return true }
+    // Of a module within it the adapter's name stands between.
+    guard wrapper < parts.count - 1 else { return false }
+    parts.remove(at: wrapper)
+    return names.contains(parts.joined(separator: "."))
   }
 
   /// The first of many names, for messages.

@@ -8,7 +8,8 @@ enum PEFTTask {
   /// `savesHead`: whether the adapter brings the head along. PEFT looks for it in the files of a classifier's adapter.
   static func word(for model: any Model, savesHead: Bool = true) -> JSON {
     if model is any LanguageModel { return "CAUSAL_LM" }
-    guard model is any TextEncoder, !(model is any ImageEncoder) else { return .null }
+    // PEFT's wrapper of feature extractors hands CLIP's text model its inputs twice.
+    guard model is any TextEncoder, !(model is any ImageEncoder), !model.modelType.hasPrefix("clip") else { return .null }
     guard model.classes != nil else { return "FEATURE_EXTRACTION" }
     return savesHead ? "SEQ_CLS" : .null
   }

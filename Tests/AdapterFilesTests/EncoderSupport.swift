@@ -27,7 +27,7 @@ struct EncoderFileCase: CustomTestStringConvertible, Sendable {
     EncoderFileCase(name: "bert-frozen-head", base: "bert"),
     EncoderFileCase(name: "bert-bare", base: "bert"),
     EncoderFileCase(name: "bert-bare-dora", base: "bert", isLowRank: false),
-    EncoderFileCase(name: "bert-tables", base: "bert", labels: 2),
+    EncoderFileCase(name: "bert-tables", base: "bert", labels: 2, isLowRank: false),
     EncoderFileCase(name: "bert-tokens", base: "bert", labels: 2),
     EncoderFileCase(name: "bert-vera", base: "bert", labels: 1),
     EncoderFileCase(name: "roberta-classes", base: "roberta", labels: 4),

@@ -17,6 +17,7 @@ import Testing
       base_model: text
       method: { use: lora, rank: 16, alpha: 32 }
       target_modules: all-linear
+      modules_to_save: [lm_head]
       data: { train: data.jsonl }
       optimizer: { lr: 1e-2 }
       steps: 60

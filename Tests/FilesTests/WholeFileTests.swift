@@ -127,7 +127,9 @@ import Testing
     try scratch.put("b/part/z", "mine")
     #expect(refusal()?.contains("it holds 'part', which is nothing that is written there") == true)
     try Folder.remove(scratch["b/part/z"])
-    _ = refusal()
+    let directory = try AtomicDirectory(scratch["b"], existing: .replace, owns: { ["x", "part/y"].contains($0) })
+    try WholeFile.write("new", to: directory.partial + "/x")
+    try directory.commit()
     #expect(try Folder.names(in: scratch["b"]) == ["x"])
   }
 

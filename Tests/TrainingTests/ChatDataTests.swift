@@ -97,7 +97,7 @@ import Tokenization
     #expect(result.examples.map(\.ids.count) == [result.lengths[0], 12])
     #expect(
       result.bad.map(\.description) == [
-        "f:12: the row has a \"label\": classification is not trained by this version; to learn the text as such, set data.format to "
+        "f:12: the row has a \"label\": to learn it, set task to sequence_classification; to learn the text as such, set data.format to "
           + "text", "f:13: the row is a conversation, but the model has no chat template; give data.chat_template",
       ])
     let refused = try encoder(template("gemma")).encode(

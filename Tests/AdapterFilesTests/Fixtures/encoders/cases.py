@@ -45,7 +45,7 @@ CASES = {
     "clip-towers": ("clip", BARE, None, lora(
         target_modules=["q_proj", "v_proj", "visual_projection"], rank_pattern={"text_model.encoder.layers.0.self_attn.q_proj": 3})),
     "clip-vision": ("clip", BARE, None, lora(
-        target_modules=r"vision_model\..*\.(k_proj|fc1|position_embedding)", use_dora=True, modules_to_save=["text_projection"])),
+        target_modules=r"vision_model\..*\.(k_proj|fc1)", use_dora=True, modules_to_save=["text_projection"])),
     # PEFT's wrapper of feature extractors hands this model's encoder its inputs twice.
     "clip-text-bare": ("encoders/clip-text", BARE, None, lora(
         target_modules=["k_proj", "out_proj"])),
