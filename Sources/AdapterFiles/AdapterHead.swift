@@ -30,7 +30,8 @@ struct AdapterHead {
     }
     if let task = folder.config["task_type"]?.string, Self.tokenTasks.contains(task) {
       throw FileError(
-        .badData, folder.configPath, "task_type: is \(task)", cause: "its head says something of every token, which is not computed here",
+        .badData, folder.configPath, "task_type: is \(task)",
+        cause: "its head says something of every token, which is not computed here",
         remedy: "use it in PEFT")
     }
     guard weight.shape.count == 2, weight.shape[1] > 0, (1...Self.mostClasses).contains(weight.shape[0]) else {

@@ -72,7 +72,9 @@ public struct MergeRecord: Sendable {
       for member in json[key]?.members ?? [] {
         // Names of files here, or in a folder here, and nowhere else.
         let parts = member.key.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count <= 2, parts.allSatisfy(Companions.isName), let size = member.value["bytes"]?.int, let sha256 = member.value["sha256"]?.string else {
+        guard parts.count <= 2, parts.allSatisfy(Companions.isName), let size = member.value["bytes"]?.int,
+          let sha256 = member.value["sha256"]?.string
+        else {
           throw fault("\(key): '\(printable(member.key))' is no file with bytes and sha256")
         }
         files.append(File(name: member.key, size: size, sha256: sha256))

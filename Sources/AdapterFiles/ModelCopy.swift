@@ -36,7 +36,9 @@ struct ModelCopy {
     self.dtype = dtype
     drawn = model.drawnModules.isEmpty ? [] : Set(model.freshParameters)
     var bytes: [StoredType: Int] = [:]
-    for parameter in model.parameters where parameter.storedName != nil { bytes[parameter.type, default: 0] += parameter.byteCount }
+    for parameter in model.parameters where parameter.storedName != nil {
+      bytes[parameter.type, default: 0] += parameter.byteCount
+    }
     commonType = bytes.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key ?? .f32
   }
 

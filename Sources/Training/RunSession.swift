@@ -80,7 +80,9 @@ public struct RunSession: Sendable {
       entry = chosen
       parameterization = try Self.told(of: file, at: "method") { try registry.assemble(chosen) }
       let isOff = method.trainable.keepsAdaptersOff
-      sites = method.trainable.roles.isEmpty ? [] : try file.selectSites(from: model.adaptable).filter { !isOff($0.id.path) }
+      sites =
+        method.trainable.roles.isEmpty
+        ? [] : try file.selectSites(from: model.adaptable).filter { !$0.paths.contains(where: isOff) }
       let (axes, sites) = (parameterization, sites)
       try Self.told(of: file, at: method.trainable.modules.isEmpty ? "method" : "modules_to_save") {
         try Trainer.check(axes.trainable, on: base, at: sites)
@@ -197,15 +199,13 @@ public struct RunSession: Sendable {
 }
 
 extension MethodEntry {
-  /// Has a new head trained in full beside the adapter, as the field does; and a head that is there, unless the run names the modules
-  /// that it trains.
+  /// Has what is drawn of a classifier trained in full beside the adapter, as the field does, and a head that is there, unless the run
+  /// names the modules that it trains.
   fileprivate mutating func trainHead(of model: any Model, isNamed: Bool) {
-    guard hasAdapter, let classifier = model as? any Classifier, classifier.labels != nil else { return }
-    let fresh = Set(model.freshParameters)
-    for site in model.sites where site.use == "head" {
-      guard !isNamed || fresh.contains(site.id.path + ".weight") else { continue }
-      let module = String(site.id.path.prefix { $0 != "." })
-      if !trainable.modules.contains(where: { module.hasSuffix($0) }) { trainable.modules.append(module) }
+    guard !trainable.base, model.classes != nil else { return }
+    let heads = isNamed ? [] : model.sites.filter { $0.use == "head" }.map { String($0.id.path.prefix { $0 != "." }) }
+    for module in model.drawnModules + heads where !trainable.modules.contains(where: { module.hasSuffix($0) }) {
+      trainable.modules.append(module)
     }
   }
 }

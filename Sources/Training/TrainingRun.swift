@@ -69,12 +69,15 @@ public actor TrainingRun {
     guard lock == nil else { return }
     // What could not be written at the end is told before the first step.
     if session.entry.hasAdapter { try session.checkTarget(adapterPath) }
-    if session.entry.trainable.base { try ModelWriter.check(modelPath, model: session.model, existing: .replace) }
+    if writesModel { try ModelWriter.check(modelPath, model: session.model, existing: .replace) }
     let lock = try told { () throws(FileError) in try FolderLock(session.file.outputDir) }
     if !resumes { try OccupiedFolder.checkInputs(of: session) }
     if !resumes, !overwrites { try OccupiedFolder.check(for: session) }
     self.lock = lock
   }
+
+  /// What is trained of the base by itself has no adapter to lie beside.
+  private var writesModel: Bool { session.entry.trainable.base || !session.entry.hasAdapter }
 
   private var adapterPath: String { Folder.join(session.file.outputDir, "adapter") }
   private var modelPath: String { Folder.join(session.file.outputDir, "model") }
@@ -168,7 +171,7 @@ public actor TrainingRun {
     }
     // Activations are over; what they took is free for the making of files.
     MemoryUsage.trim()
-    if session.entry.trainable.base {
+    if writesModel {
       // As trained: in the 16 bits that the base may have, small steps would be lost.
       try ModelWriter.write(session.model, replacing: trainer.trainedBase, dtype: .f32, existing: .replace, to: modelPath)
       outcome.modelPath = modelPath

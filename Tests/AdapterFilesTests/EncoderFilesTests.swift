@@ -60,11 +60,15 @@ struct EncoderFilesTests {
     let (theirs, ours) = (try SafetensorsFile(example.folder + "/" + names[1]), try SafetensorsFile(scratch["own/" + names[1]]))
     if example.base != "llama", stored.origin != nil {
       // Adapted tables, and biases of saved modules, stand in PEFT's files once more.
-      #expect(Set(ours.tensors.map(\.name)) == Set(
-          theirs.tensors.map(\.name).filter {
-            !$0.hasSuffix("base_layer.weight") && !$0.contains(".modules_to_save.") && !$0.contains(".original_module.")
-          }))
-      let (given, written) = (try TextFile.readJSON(example.folder + "/" + names[0]), try TextFile.readJSON(scratch["own/" + names[0]]))
+      #expect(
+        Set(ours.tensors.map(\.name))
+          == Set(
+            theirs.tensors.map(\.name).filter {
+              !$0.hasSuffix("base_layer.weight") && !$0.contains(".modules_to_save.") && !$0.contains(".original_module.")
+            }))
+      let (given, written) = (
+        try TextFile.readJSON(example.folder + "/" + names[0]), try TextFile.readJSON(scratch["own/" + names[0]])
+      )
       for field in ["task_type", "auto_mapping", "bias", "use_dora", "use_rslora", "r"] where given[field] != nil {
         // Where PEFT has nothing to say, neither have we.
         let isSame = (written[field] ?? .null) == given[field]
@@ -113,7 +117,9 @@ struct EncoderFilesTests {
     #expect(try example.distance(model, stored.adapter) < 2e-5)
     // Written anew it has the names of today.
     try AdapterWriter.write(stored.adapter, entry: stored.entry, registry: registry, model: model, to: scratch["own"])
-    let (ours, theirs) = (try SafetensorsFile(scratch["own/adapter_model.safetensors"]), example.folder + "/adapter_model.safetensors")
+    let (ours, theirs) = (
+      try SafetensorsFile(scratch["own/adapter_model.safetensors"]), example.folder + "/adapter_model.safetensors"
+    )
     #expect(Set(ours.tensors.map(\.name)) == Set(try SafetensorsFile(theirs).tensors.map(\.name)))
   }
 

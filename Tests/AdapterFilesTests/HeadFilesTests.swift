@@ -71,7 +71,8 @@ struct HeadFilesTests {
       heard(.stored, scratch["a"])
         == "\(ours) (the model's is for 5 labels: 'LABEL_0', 'LABEL_1', 'LABEL_2', 'LABEL_3' and 1 more); \(remedy)")
     let turned = ClassLabels(names: ["law", "work", "food"])
-    #expect(heard(.classes(turned, seed: 0), scratch["a"]) == "\(ours) (the model's is for 3 labels: 'law', 'work', 'food'); \(remedy)")
+    #expect(
+      heard(.classes(turned, seed: 0), scratch["a"]) == "\(ours) (the model's is for 3 labels: 'law', 'work', 'food'); \(remedy)")
     let theirs = fixture("encoders/bert-classes")
     #expect(heard(.none, theirs).hasSuffix("has a head for 3 labels (the bert model has none); \(remedy)"))
     #expect(heard(.stored, theirs).contains("has a head for 3 labels (the model's is for 5 labels"))

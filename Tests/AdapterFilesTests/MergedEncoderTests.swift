@@ -143,7 +143,8 @@ struct MergedEncoderTests {
   func leftOut() throws {
     let model = try ModelLoader.open(fixture("../../ModelsTests/Fixtures/encoders/bert-from-tensorflow"))
     let note = try #require(ModelWriter.note(of: model))
-    #expect(note.hasPrefix("left out 'cls.predictions.bias'") && note.hasSuffix("the model, a BertModel, does not compute with them"))
+    #expect(
+      note.hasPrefix("left out 'cls.predictions.bias'") && note.hasSuffix("the model, a BertModel, does not compute with them"))
     try ModelWriter.write(model, to: scratch["out"])
     #expect(try ModelLoader.open(scratch["out"]).leftOut.isEmpty)
   }

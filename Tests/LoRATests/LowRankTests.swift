@@ -46,7 +46,11 @@ struct LowRankTests {
       guard let regex = try? Regex("(.*\\.)?(\(pattern))") else { continue }
       let table = SitePatterns([pattern: 2])
       for path in paths {
-        for _ in 0..<2 { #expect((table[Site(id: SiteID(path), outputs: 1, inputs: 1)] == 2) == (path.wholeMatch(of: regex) != nil), "\(pattern) at \(path)") }
+        for _ in 0..<2 {
+          #expect(
+            (table[Site(id: SiteID(path), outputs: 1, inputs: 1)] == 2) == (path.wholeMatch(of: regex) != nil),
+            "\(pattern) at \(path)")
+        }
       }
     }
   }

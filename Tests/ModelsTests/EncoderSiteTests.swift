@@ -100,10 +100,11 @@ import Testing
     #expect(bert.allSatisfy { $0.kind == .embedding && $0.outputs == 48 })
     #expect(bert.map(\.inputs) == [97, 40, 2])
     #expect(try tables("vit").isEmpty)
-    #expect(try tables("clip").map(\.id.path) == [
-      "text_model.embeddings.token_embedding", "text_model.embeddings.position_embedding",
-      "vision_model.embeddings.position_embedding",
-    ])
+    #expect(
+      try tables("clip").map(\.id.path) == [
+        "text_model.embeddings.token_embedding", "text_model.embeddings.position_embedding",
+        "vision_model.embeddings.position_embedding",
+      ])
   }
 
   @Test func whatIsDrawnForAHeadIsNamed() throws {

@@ -24,7 +24,8 @@ struct ComparisonTable {
       Column(title: "rate", meaning: "the peak learning rate with the lowest validation loss; * at an edge of the grid") { row in
         row.rate.map { "\($0)\(row.isAtEdge ? "*" : "")" } ?? "–"
       },
-      Column(title: "held-out loss", meaning: "nats a token or an example at the end, mean over the seeds ± 95 % t-interval") { row in
+      Column(title: "held-out loss", meaning: "nats a token or an example at the end, mean over the seeds ± 95 % t-interval") {
+        row in
         guard row.diverged == 0, row.rate != nil else {
           return row.rate == nil ? "diverged at every rate" : "diverged (\(row.diverged) of \(row.trials.count))"
         }
@@ -46,7 +47,8 @@ struct ComparisonTable {
   private var figures: [Column] {
     keys.map { key in
       let title = key.replacing("_", with: " ")
-      return Column(title: title, meaning: "\(title) on the held-out part at the end, mean over the seeds ± 95 % t-interval") { row in
+      return Column(title: title, meaning: "\(title) on the held-out part at the end, mean over the seeds ± 95 % t-interval") {
+        row in
         row.figures.first { $0.key == key }.map { Self.interval($0.interval) } ?? "–"
       }
     }
