@@ -100,53 +100,6 @@ public struct RunSession: Sendable {
   /// How a prompt begins that is like what the run learns from.
   public var opening: PromptOpening { data.opening }
 
-  /// The model's own tokenizer, checked against its vocabulary.
-  public static func tokenizer(of model: any TextModel) throws -> Tokenizer {
-    let path = Folder.join(model.directory.path, "tokenizer.json")
-    guard Folder.isFile(path) else {
-      throw FileError(
-        .missing, path, "is missing: text cannot be turned into tokens",
-        remedy: "copy the tokenizer.json that belongs to the model")
-    }
-    let json = try TextFile.readJSON(path)
-    let tokenizer: Tokenizer
-    do throws(TokenizerError) {
-      tokenizer = try Tokenizer(json: json)
-    } catch {
-      throw FileError(.badData, path, "cannot be used: \(error)")
-    }
-    guard tokenizer.vocabularySize <= model.vocabularySize else {
-      throw FileError(
-        .badData, path,
-        "knows \(tokenizer.vocabularySize) tokens, but the model's table has \(model.vocabularySize) rows",
-        remedy: "use the tokenizer.json that belongs to the model")
-    }
-    return tokenizer
-  }
-
-  /// The id that ends a text that is learned: of the `eos_token` in `tokenizer_config.json`, as the field's trainers take it, or else
-  /// `config.json`'s `eos_token_id` (the first, where there are several).
-  public static func endOfText(of model: any TextModel, _ tokenizer: Tokenizer) throws(FileError) -> Int? {
-    let path = Folder.join(model.directory.path, "tokenizer_config.json")
-    if Folder.isFile(path) {
-      let json = try TextFile.readJSON(path)
-      do throws(TokenizerError) {
-        if let token = try TokenizerSettings(config: json).endToken, let id = tokenizer.id(of: token) { return id }
-      } catch {
-        throw FileError(.badData, path, "cannot be used: \(error)")
-      }
-    }
-    let value = model.directory.config["eos_token_id"]
-    guard let id = value?.int ?? value?.array?.first?.int, id >= 0, id < tokenizer.vocabularySize else { return nil }
-    return id
-  }
-
-  /// The ids at which a generated text ends: those that the model's files name, and the one that training puts behind texts.
-  public static func stopIDs(of model: any LanguageModel, _ tokenizer: Tokenizer) throws(FileError) -> Set<Int32> {
-    let learned = try endOfText(of: model, tokenizer).map { Int32($0) }
-    return model.endOfTextIDs.union([learned].compactMap { $0 })
-  }
-
   /// The adapter at step 0: the given one, or one started as the method says. `seen` is told of the batches a start looks at.
   public func startedAdapter(seen: (_ batch: Int, _ batches: Int) -> Void = { _, _ in }) throws -> Adapter {
     if let given { return given.adapter }

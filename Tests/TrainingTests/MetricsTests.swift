@@ -180,7 +180,7 @@ import Testing
     for json in try cases("retrieval") {
       let ranks = try #require(json["ranks"]?.array).compactMap(\.int)
       let metrics = try RetrievalMetrics(ranks: ranks, candidates: try #require(json["candidates"]?.int))
-      for key in ["accuracy_at_1", "accuracy_at_10", "mrr"] { near(metrics.json[key]?.double, json[key], key) }
+      for key in ["accuracy_at_1", "accuracy_at_10", "mean_reciprocal_rank"] { near(metrics.json[key]?.double, json[key], key) }
     }
     #expect(throws: Refusal("there are no searches: nothing can be said of them")) {
       try RetrievalMetrics(ranks: [], candidates: 3)

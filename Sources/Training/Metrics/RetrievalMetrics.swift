@@ -42,7 +42,7 @@ extension RetrievalMetrics {
   public var json: JSON {
     [
       "examples": .int(count), "candidates": .int(candidates), "accuracy_at_1": .double(accuracyAt1),
-      "accuracy_at_10": .double(accuracyAt10), "mrr": .double(meanReciprocalRank),
+      "accuracy_at_10": .double(accuracyAt10), "mean_reciprocal_rank": .double(meanReciprocalRank),
     ]
   }
 }

@@ -184,7 +184,7 @@ def retrieval():
     return [
         {
             "ranks": r.tolist(), "candidates": n, "accuracy_at_1": float((r < 1).mean()), "accuracy_at_10": float((r < 10).mean()),
-            "mrr": float((1 / (r + 1)).mean()),
+            "mean_reciprocal_rank": float((1 / (r + 1)).mean()),
         }
         for r, n in cases
     ]
