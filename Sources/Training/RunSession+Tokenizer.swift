@@ -1,4 +1,5 @@
 import Files
+import JSON
 import Models
 import Tokenization
 
@@ -31,9 +32,12 @@ extension RunSession {
   /// What stands beside the tokenizer; nil where nothing does.
   private static func settings(of model: any TextModel) throws(FileError) -> TokenizerSettings? {
     let paths = ["tokenizer_config.json", "special_tokens_map.json"].map { Folder.join(model.directory.path, $0) }
-    guard paths.contains(where: Folder.isFile) else { return nil }
-    let config = Folder.isFile(paths[0]) ? try TextFile.readJSON(paths[0]) : nil
-    let map = Folder.isFile(paths[1]) ? try TextFile.readJSON(paths[1]) : nil
+    func json(_ path: String) throws(FileError) -> JSON? {
+      guard Folder.isFile(path) else { return Optional<JSON>.none }
+      return try TextFile.readJSON(path)
+    }
+    let (config, map) = (try json(paths[0]), try json(paths[1]))
+    guard config != nil || map != nil else { return nil }
     do throws(TokenizerError) { return try TokenizerSettings(config: config, specialTokensMap: map) } catch {
       throw FileError(.badData, paths[error.path.hasPrefix("special_tokens_map") ? 1 : 0], "cannot be used: \(error)")
     }
