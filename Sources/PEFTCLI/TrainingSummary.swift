@@ -84,6 +84,12 @@ struct TrainingSummary {
         }
       hints.append("try it    \(program) generate \(files) \(flag)--prompt '…'")
     }
+    switch session.file.task {
+    case .sequenceClassification: hints.append("try it    \(program) predict \(files) --text '…'")
+    case .sentenceEmbedding: hints.append("try it    \(program) predict \(files) --task sentence_embedding --text '…'")
+    case .imageClassification: hints.append("try it    \(program) predict \(files) --data IMAGES")
+    case .causalLM, .imageTextClassification: break
+    }
     // What depends on the input is no change of weights: it can neither be merged nor become a LoRA.
     if outcome.adapterPath != nil, let site = outcome.adapter.sites.first, (try? outcome.adapter.change(at: site)) != nil {
       for (word, command, folder) in [("merge it ", "merge", "merged"), ("export it", "export", "peft")] {
