@@ -62,7 +62,6 @@ public struct BlockLowRank: Projection {
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     var specs: [TensorSpec] = []
     for site in sites {
-      guard site.kind == .linear else { throw Refusal("block-lora adapts linear maps, which \(site.id) is not") }
       if partition == .input, site.inputs % blocks != 0 {
         let common = sites.reduce(0) { Divisors.greatest($0, $1.inputs) }
         throw Refusal(

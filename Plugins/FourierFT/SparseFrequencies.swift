@@ -45,20 +45,8 @@ public struct SparseFrequencies: Projection {
     }
     var specs: [TensorSpec] = []
     for site in sites {
-      guard site.kind == .linear else {
-        throw Refusal("fourierft adapts linear maps, which \(site.id) is not", remedy: "leave the site out")
-      }
-      let (count, all) = (count(at: site), site.outputs * site.inputs)
-      guard count <= all else {
-        throw Refusal(
-          "\(site.id) [\(site.outputs), \(site.inputs)] has \(all) frequencies, fewer than the \(count) asked for",
-          remedy: "use an n_frequency of at most \(all), or a pattern for the site")
-      }
-      guard all <= TorchRandom.largestPermutation else {
-        throw Refusal(
-          "\(site.id) [\(site.outputs), \(site.inputs)] has more frequencies than the draw of places is known for",
-          remedy: "leave the site out")
-      }
+      let count = count(at: site)
+      try TorchRandom.check(count, of: "frequencies", at: site, orElse: "a pattern for the site")
       specs.append(
         TensorSpec(
           TensorKey(Self.spectrum, site.id), [count], .entries, fill: startsAtBase ? .zeros : .normal(deviation: 1)))

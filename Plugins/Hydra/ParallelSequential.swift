@@ -71,7 +71,6 @@ public struct ParallelSequential: Projection {
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     var specs: [TensorSpec] = []
     for site in sites {
-      guard site.kind == .linear else { throw Refusal("hydra adapts linear maps, which \(site.id) is not") }
       for branch in branches(at: site) {
         let most = min(branch.inputs, site.outputs)
         guard branch.rank <= most else {

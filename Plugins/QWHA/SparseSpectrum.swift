@@ -80,9 +80,6 @@ public struct SparseSpectrum: Projection {
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     var specs: [TensorSpec] = []
     for site in sites {
-      guard site.kind == .linear else {
-        throw Refusal("walsh-hadamard adapts linear maps, which \(site.id) is not", remedy: "leave the site out")
-      }
       let (count, width) = (count(at: site), transform(at: site).size)
       guard count <= site.outputs * width else { throw tooMany(count, width, site) }
       specs.append(TensorSpec(TensorKey(Self.spectrum, site.id), [count], .entries))

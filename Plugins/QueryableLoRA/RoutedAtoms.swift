@@ -85,7 +85,7 @@ public struct RoutedAtoms: Projection {
   }
 
   private func check(_ site: Site) throws(Refusal) {
-    guard site.kind == .linear, rank <= min(site.inputs, site.outputs) else {
+    guard rank <= min(site.inputs, site.outputs) else {
       throw Refusal(
         "\(site.id) [\(site.outputs), \(site.inputs)] cannot take rank \(rank), which is one for all sites",
         remedy: "use a smaller rank, or leave the site out")

@@ -70,9 +70,6 @@ public struct RandomBases: Projection {
   }
 
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
-    for site in sites where site.kind != .linear {
-      throw Refusal("randlora adapts linear maps, which \(site.id) is not", remedy: "leave the site out")
-    }
     guard let inputs = sites.map(\.inputs).max(), let outputs = sites.map(\.outputs).max() else { return [] }
     let (side, length) = (min(inputs, outputs), max(inputs, outputs))
     let draw = BasisDraw(rank: rank, side: side, length: length, count: count(for: side), kind: kind, seed: seed)

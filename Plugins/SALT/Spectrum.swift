@@ -55,7 +55,6 @@ public struct Spectrum: Projection {
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     var specs: [TensorSpec] = []
     for site in sites {
-      guard site.kind == .linear else { throw Refusal("salt adapts linear maps, which \(site.id) is not") }
       let (all, top, rest) = sizes(at: site)
       guard top <= all else {
         throw Refusal(

@@ -2,20 +2,21 @@ import Blocks
 import Engine
 import PEFTKernel
 
-/// Zeros at the places of the k largest |Ḡ|, or |W ∘ Ḡ|, with Ḡ the mean gradient of the first batches [SHiRA-Grad and SHiRA-SNIP,
-/// arXiv:2406.13175]. Of equal scores the first in row-major order counts as larger.
+/// Zeros at the places of the k largest of Ḡ, or |W| ∘ Ḡ, with Ḡ the mean of |∂L/∂W| over some batches [SHiRA-Grad and SHiRA-SNIP,
+/// arXiv:2406.13175]: entries that every batch pulls at, if not in the same direction. Of equal scores the first in row-major order
+/// counts as larger.
 struct LargestGradients: InitStrategy {
   enum Score: String, CaseIterable {
-    /// |Ḡ|.
+    /// Ḡ.
     case gradient
-    /// |W ∘ Ḡ|: what the loss would change by, to first order, if the entry were 0.
+    /// |W| ∘ Ḡ: what the loss would change by, to first order, if the entry were 0.
     case product
   }
 
   var score: Score
   var amount: Evidence.Amount
 
-  var wants: Evidence.Wants { .init(gradients: amount) }
+  var wants: Evidence.Wants { .init(gradients: amount, magnitudes: true) }
 
   func check(_ layout: [TensorSpec], _ sites: [Site], _ projection: any Projection) throws(Refusal) {
     guard let projection = projection as? any ChoosingEntries else {
@@ -49,7 +50,7 @@ struct LargestGradients: InitStrategy {
       OptionSpec(
         "score", .choice(Score.allCases.map(\.rawValue)), default: .string("gradient"),
         "the gradient, or its product with the weight"),
-      OptionSpec("batches", .integer(1...65_536), default: .int(8), "batches whose gradient is averaged"),
+      OptionSpec("batches", .integer(1...65_536), default: .int(8), "batches over which magnitudes are averaged"),
       OptionSpec("batch_size", .integer(1...65_536), default: .int(4), "rows of each such batch"),
     ]
   ) { (options) throws(Refusal) in

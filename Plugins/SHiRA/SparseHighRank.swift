@@ -101,9 +101,6 @@ public struct SparseHighRank: Approximating, ChoosingEntries {
 
   /// Rows or columns and the diagonal: the count is what results.
   private func structured(_ site: Site) throws(Refusal) -> [TensorSpec] {
-    guard site.kind == .linear else {
-      throw Refusal("shira adapts linear maps, which \(site.id) is not", remedy: "leave the site out")
-    }
     let side = places == .rows ? site.outputs : site.inputs
     guard offset < side else {
       throw Refusal(

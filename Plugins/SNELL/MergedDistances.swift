@@ -45,9 +45,6 @@ public struct MergedDistances: Projection {
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     var specs: [TensorSpec] = []
     for site in sites {
-      guard site.kind == .linear else {
-        throw Refusal("\(site.id) is a table, but distances make a matrix", remedy: "leave it out of the targets")
-      }
       let q = rank / 2
       func spec(_ name: String, _ size: Int) -> TensorSpec {
         TensorSpec(TensorKey(name, site.id), [2, size, q], .hidden, fill: .uniform(bound: 1 / Double(size * q).squareRoot()))

@@ -8,7 +8,6 @@ extension OneVector {
   /// θ_d [d], trained; beside it what the map is made of, drawn from the seed.
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     for site in sites {
-      guard site.kind == .linear else { throw Refusal("uni-lora adapts linear maps, which \(site.id) is not") }
       guard rank <= min(site.inputs, site.outputs) else {
         throw Refusal(
           "rank \(rank) exceeds what \(site.id) [\(site.outputs), \(site.inputs)] can use",

@@ -33,9 +33,6 @@ public struct SharedFactors: Projection {
   static let outer = "vera_lambda_b"
 
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
-    for site in sites where site.kind != .linear {
-      throw Refusal("vera adapts linear maps, which \(site.id) is not", remedy: "leave the site out")
-    }
     guard let inputs = sites.map(\.inputs).max(), let outputs = sites.map(\.outputs).max() else { return [] }
     let draw = RandomFactors(rank: rank, inputs: inputs, outputs: outputs, seed: seed)
     let keep: Keep = savesProjection ? .stored : .seeded

@@ -55,20 +55,8 @@ public struct SparseWavelets: Projection {
     }
     var specs: [TensorSpec] = []
     for (site, count) in zip(sites, counts(of: sites)) {
-      guard site.kind == .linear else {
-        throw Refusal("waveft adapts linear maps, which \(site.id) is not", remedy: "leave the site out")
-      }
-      let all = site.outputs * site.inputs
-      guard count <= all else {
-        throw Refusal(
-          "\(site.id) [\(site.outputs), \(site.inputs)] has \(all) coefficients, fewer than the \(count) asked for",
-          remedy: "use an n_frequency of at most \(all), a pattern for the site, or proportional_parameters: true")
-      }
-      guard all <= TorchRandom.largestPermutation else {
-        throw Refusal(
-          "\(site.id) [\(site.outputs), \(site.inputs)] has more coefficients than the draw of places is known for",
-          remedy: "leave the site out")
-      }
+      try TorchRandom.check(
+        count, of: "coefficients", at: site, orElse: "a pattern for the site or proportional_parameters: true")
       specs.append(
         TensorSpec(
           TensorKey(Self.spectrum, site.id), [count], .entries, fill: startsAtBase ? .zeros : .normal(deviation: 0.01)))

@@ -62,7 +62,10 @@ public enum AdapterReader {
     try checkBase(record?.baseDigest ?? metadata.baseDigest, model, folder, &notes)
 
     let assembly = try registry.assemble(entry)
-    var layout = try told(folder) { () throws(Refusal) in try assembly.projection.layout(of: sites) }
+    var layout = try told(folder) { () throws(Refusal) in
+      try Adapter.checkTables(assembly, sites)
+      return try assembly.projection.layout(of: sites)
+    }
     if record == nil, tolerance.contains(.missing) {
       sites = try present(sites, layout, AdapterNames(sites, of: model), folder.weights, &notes)
       let left = sites

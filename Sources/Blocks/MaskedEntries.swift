@@ -41,9 +41,6 @@ public struct MaskedEntries: Projection {
   public func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec] {
     var specs: [TensorSpec] = []
     for site in sites {
-      guard site.kind == .linear else {
-        throw Refusal("masked adapts linear maps, which \(site.id) is not", remedy: "leave the site out")
-      }
       let (count, all) = (count(at: site), site.inputs * site.outputs)
       guard count <= all else {
         let largest = all / (site.inputs + site.outputs)

@@ -1,3 +1,5 @@
+import PEFTKernel
+
 /// PyTorch's generator for the CPU, bit for bit: MT19937, with the draws that adapters of Hugging Face PEFT are remade by.
 ///
 /// For files only. What this project draws for itself comes from `Philox`, which has no state.
@@ -82,5 +84,21 @@ extension Float {
     guard isFinite else { return self }
     let bits = bitPattern
     return Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000)
+  }
+}
+
+extension TorchRandom {
+  /// Refuses to draw `count` of a site's out·in places where there are fewer, or more than `permutation` knows. `places` is what the
+  /// method calls them, `remedy` what helps beside an n_frequency that is smaller.
+  public static func check(_ count: Int, of places: String, at site: Site, orElse remedy: String) throws(Refusal) {
+    let (all, name) = (site.outputs * site.inputs, "\(site.id) [\(site.outputs), \(site.inputs)]")
+    guard count <= all else {
+      throw Refusal(
+        "\(name) has \(all) \(places), fewer than the \(count) asked for",
+        remedy: "use an n_frequency of at most \(all), or \(remedy)")
+    }
+    guard all <= largestPermutation else {
+      throw Refusal("\(name) has more \(places) than the draw of places is known for", remedy: "leave the site out")
+    }
   }
 }

@@ -36,12 +36,10 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// One line: `path: what (cause); remedy`.
-  public var description: String {
-    var line = "\(path): \(what)"
-    if let cause { line += " (\(cause))" }
-    if let remedy { line += "; \(remedy)" }
-    return printable(line, limit: .max)
-  }
+  public var description: String { printable("\(path): \(fault)", limit: .max) }
+
+  /// The same without the path.
+  public var fault: String { what + (cause.map { " (\($0))" } ?? "") + (remedy.map { "; \($0)" } ?? "") }
 }
 
 extension FileError {

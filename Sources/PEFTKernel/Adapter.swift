@@ -36,7 +36,7 @@ public struct Adapter: Sendable {
   }
 
   /// Refuses tables for methods that change maps only.
-  private static func checkTables(_ parameterization: any Parameterization, _ sites: [Site]) throws(Refusal) {
+  public static func checkTables(_ parameterization: any Parameterization, _ sites: [Site]) throws(Refusal) {
     guard let table = sites.first(where: { $0.kind == .embedding }) else { return }
     guard parameterization.projection.servesTables, parameterization.initialization.servesTables else {
       throw Refusal(

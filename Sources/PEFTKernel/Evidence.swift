@@ -6,13 +6,16 @@ public struct Evidence: Sendable {
   public struct Wants: Sendable, Hashable {
     /// The mean of ∂loss/∂W over some of the training data.
     public var gradients: Amount?
+    /// Whether it is the mean of |∂loss/∂W|, batch by batch, in place of that of ∂loss/∂W.
+    public var magnitudes: Bool
     /// C = Σ xᵀ·x of the inputs x over some of the training data, seen by the weights as they were before quantization.
     public var inputs: Amount?
     /// The weights as they were before quantization.
     public var original: Bool
 
-    public init(gradients: Amount? = nil, inputs: Amount? = nil, original: Bool = false) {
+    public init(gradients: Amount? = nil, magnitudes: Bool = false, inputs: Amount? = nil, original: Bool = false) {
       self.gradients = gradients
+      self.magnitudes = magnitudes
       self.inputs = inputs
       self.original = original
     }
@@ -50,7 +53,7 @@ public struct Evidence: Sendable {
   public var weight: @Sendable (SiteID) -> Tensor
   /// W [outputs, inputs] of a site as it was before quantization; nil where that is not known.
   public var original: @Sendable (SiteID) -> Tensor? = { _ in nil }
-  /// Mean ∂loss/∂W [outputs, inputs] by site, for the sites of this call.
+  /// Mean ∂loss/∂W [outputs, inputs] by site, or |∂loss/∂W| where that was wanted, for the sites of this call.
   public var gradients: [SiteID: Tensor]
   /// Σ xᵀ·x [inputs, inputs] in double by site, for the sites of this call.
   public var grams: [SiteID: Tensor] = [:]

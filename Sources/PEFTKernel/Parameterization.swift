@@ -29,7 +29,8 @@ public struct Assembly: Parameterization {
 /// `derive`, `prepare` and `change` are given the base for methods that look at it: those that work in the basis of its
 /// spectrum, keep its rows' lengths or act on its output. The others have no use for it.
 public protocol Projection: Sendable {
-  /// The tensors for these sites, all sites at once, in forward order. Needs shapes only, never weights.
+  /// The tensors for these sites, all sites at once, in forward order. Needs shapes only, never weights. There are tables among the
+  /// sites only for a projection that serves them.
   func layout(of sites: [Site]) throws(Refusal) -> [TensorSpec]
   /// The tensors of a site that follow from its base alone: directions, lengths. Made before any start.
   func derive(_ layout: [TensorSpec], at site: Site, on base: any BaseMap) throws(Refusal) -> Tensors

@@ -18,6 +18,8 @@ public struct EvidenceStage: Sendable {
   /// Of the passes that gradients come from.
   var activations: Activations
   var gradients: Look?
+  /// Whether of gradients the magnitudes are averaged.
+  let magnitudes: Bool
   var inputs: Look?
 
   /// Batches to look at, each with its weight in the mean.
@@ -69,6 +71,7 @@ public struct EvidenceStage: Sendable {
     let wants = parameterization.initialization.wants
     let order = Philox(key: seed).stream("evidence").key
     gradients = wants.gradients.map { Look($0, of: examples, seed: order) }
+    magnitudes = wants.magnitudes
     inputs = wants.inputs.map { Look($0, of: examples, seed: order) }
   }
 
@@ -102,18 +105,24 @@ public struct EvidenceStage: Sendable {
     return adapter
   }
 
-  /// Mean over what is looked at of ∂(mean loss of the batch)/∂W at every site, on the untouched base.
+  /// Mean over what is looked at of ∂(mean loss of the batch)/∂W at every site, or of its magnitude, on the untouched base.
   private func meanGradients(_ look: Look, _ step: () -> Void) throws -> [SiteID: Tensor] {
     try requireExamples(look, "gradients of the training loss")
-    let sums = Dictionary(uniqueKeysWithValues: sites.map { ($0.id, Tensor.zeros([$0.outputs, $0.inputs])) })
+    func zeros() -> [SiteID: Tensor] {
+      Dictionary(uniqueKeysWithValues: sites.map { ($0.id, Tensor.zeros([$0.outputs, $0.inputs])) })
+    }
+    let sums = zeros()
+    // A pass may show a site in pieces, and a magnitude is that of their sum.
+    let whole = magnitudes ? zeros() : sums
     for index in 0..<look.batches {
       try Task.checkCancellation()
       if let (batch, weight) = look.batch(index) {
         var run = ModelRun(pass: pass(batch, index)) { id, x, dy in
-          sums[id]?.accumulateProduct(transposed: dy, x, scale: weight)
+          whole[id]?.accumulateProduct(transposed: dy, x, scale: weight)
         }
         run.activations = activations
         objective.loss(batch, scale: 1 / Double(batch.labelCount), run).backward()
+        if magnitudes { for (id, gradient) in whole { sums[id]?.takeMagnitudes(of: gradient) } }
       }
       step()
     }
@@ -167,6 +176,16 @@ extension EvidenceStage {
   var bytes: Int {
     let weights = sites.reduce(0) { $0 + $1.outputs * $1.inputs * 4 }
     let grams = sites.reduce(0) { $0 + $1.inputs * $1.inputs * 8 }
-    return (gradients == nil ? 0 : weights) + (inputs == nil ? 0 : grams)
+    return (gradients == nil ? 0 : magnitudes ? 2 * weights : weights) + (inputs == nil ? 0 : grams)
+  }
+}
+
+extension Tensor {
+  /// Adds |gradient|, and leaves 0 of it.
+  fileprivate func takeMagnitudes(of gradient: Tensor) {
+    accumulate(gradient.relu)
+    gradient.scaleInPlace(by: -1)
+    accumulate(gradient.relu)
+    gradient.scaleInPlace(by: 0)
   }
 }

@@ -20,6 +20,7 @@ import Testing
         let output = try #require(outputs[name], "\(name)")
         #expect(output.scalar == scalar)
         let difference = largestDifference(output.floats, try input.file.floats(of: name))
+        if scalar == .float32 { report(difference, of: "\(test.name) \(name)") }
         #expect(difference < 2e-5, "\(name)")
         compared += 1
       }

@@ -84,6 +84,11 @@ func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
   return zip(a, b).map { abs($0 - $1) }.max() ?? 0
 }
 
+/// `PEFT_PARITY=1 swift test --filter ReferenceTests` says how far from the references the outputs are: the numbers of docs/families.md.
+func report(_ difference: Float, of what: String) {
+  if getenv("PEFT_PARITY") != nil { print("parity: \(what) \(difference)") }
+}
+
 /// A folder of its own for one test, removed with the object.
 final class Scratch {
   let path: String

@@ -191,8 +191,6 @@ private func fixture(_ name: String, _ here: String = #filePath) -> String {
     #expect(message { _ = try SparseSpectrum(size: .count(145)).layout(of: [site]) }.contains("a count of at most 144"))
     let narrow = Site(id: SiteID("narrow"), outputs: 1, inputs: 8)
     #expect(message { _ = try SparseSpectrum(size: .rank(1)).layout(of: [narrow]) }.contains("a count of at most 8"))
-    let table = Site(id: SiteID("table"), kind: .embedding, outputs: 4, inputs: 8)
-    #expect(message { _ = try SparseSpectrum(size: .rank(1)).layout(of: [table]) }.contains("table is not"))
   }
 
   @Test(arguments: [

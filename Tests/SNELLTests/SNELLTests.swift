@@ -181,8 +181,5 @@ private func distance(_ a: Tensor, _ b: Tensor) -> Double { (a.detached - b.deta
     ] {
       #expect(throws: Refusal.self, "\(wrong)") { try make(wrong) }
     }
-    #expect(throws: Refusal.self) {
-      try MergedDistances().layout(of: [Site(id: SiteID("table"), kind: .embedding, outputs: 4, inputs: 9)])
-    }
   }
 }

@@ -61,6 +61,26 @@ import Testing
     #expect(one.values.allSatisfy { ($0.gradient?.largestMagnitude ?? 0) > 0 })
   }
 
+  /// Of magnitudes every batch's counts, whatever its sign; the batches are those of the mean itself.
+  @Test func magnitudesAreThoseOfWholeBatches() throws {
+    let two = examples(2)
+    func gradients(_ count: Evidence.Amount.Count, of examples: [Example], magnitudes: Bool) throws -> [SiteID: [Float]] {
+      try witnessed(.init(gradients: .init(count, batchSize: 1), magnitudes: magnitudes), examples).mapValues {
+        try #require($0.gradient).floats
+      }
+    }
+    let both = try gradients(.batches(2), of: two, magnitudes: true)
+    let apart = try two.map { try gradients(.batches(1), of: [$0], magnitudes: false) }
+    for (id, found) in both {
+      let (a, b) = (try #require(apart[0][id]), try #require(apart[1][id]))
+      let largest = found.max() ?? 0
+      for (index, magnitude) in found.enumerated() {
+        #expect(abs(magnitude - (abs(a[index]) + abs(b[index])) / 2) < 1e-5 * largest)
+      }
+      #expect(zip(a, b).contains { $0 * $1 < 0 })
+    }
+  }
+
   /// Σ xᵀ·x in double; what one site after another reads is multiplied once, and held once.
   @Test func gramsAreSumsInDouble() throws {
     let sites = ["q", "k", "v"].map { Site(id: SiteID($0), outputs: 4, inputs: 6) }

@@ -18,19 +18,29 @@ import Testing
 
   private static let grey = ImageShape(channels: 1, height: 1, width: 2)
 
+  /// The rows of a source of which every image can be used.
   private func read(
-    _ path: String, _ shape: ImageShape = grey, _ settings: ImagePreprocessing = ImagePreprocessing(), labels: [String]? = nil
-  ) throws -> (images: [LabelledImage], labels: [String]) {
-    try ImageData.read(path, for: shape, settings: settings, labels: labels)
+    _ path: String, _ shape: ImageShape = grey, _ settings: ImagePreprocessing = ImagePreprocessing()
+  ) throws -> [DataRow] {
+    let (rows, bad) = try ImageData.inspect(path, for: shape, settings: settings)
+    #expect(bad.isEmpty)
+    return rows
   }
 
-  /// What is told of a source, without its folder.
-  private func refusal(
-    _ scratch: Scratch, _ name: String = "", _ shape: ImageShape = grey, labels: [String]? = nil
-  ) -> String? {
+  /// What is told of a source or of its images, without its folder.
+  private func faults(_ scratch: Scratch, _ name: String = "", _ shape: ImageShape = grey) -> [String] {
     let path = name.isEmpty ? scratch.path : scratch.path + "/" + name
-    let error = #expect(throws: FileError.self) { _ = try read(path, shape, labels: labels) }
-    return error?.description.replacing(scratch.path + "/", with: "").replacing(scratch.path, with: "DIR")
+    var told: [String]
+    do throws(FileError) {
+      told = try ImageData.inspect(path, for: shape, settings: ImagePreprocessing()).bad.map(\.description)
+    } catch {
+      told = [error.description]
+    }
+    return told.map { $0.replacing(scratch.path + "/", with: "").replacing(scratch.path, with: "DIR") }
+  }
+
+  private func refusal(_ scratch: Scratch, _ name: String = "", _ shape: ImageShape = grey) -> String? {
+    faults(scratch, name, shape).first
   }
 
   private func put(_ scratch: Scratch, _ name: String, _ text: String) throws {
@@ -61,17 +71,12 @@ import Testing
     try put(scratch, "Cat/1.pgm", "P2 2 1 15 3 0")
     try put(scratch, "Cat/.hidden", "nothing")
     try put(scratch, "README.md", "about")
-    let (images, labels) = try read(scratch.path)
-    #expect(labels == ["Cat", "dog"])
-    #expect(images.map(\.label) == [0, 1, 1])
+    let images = try read(scratch.path)
+    #expect(images.map(\.label) == ["Cat", "dog", "dog"])
     #expect(images.map(\.pixels) == [[0.2, 0], [1, 0.2], [0, 1]])
-    #expect(images[1].place == scratch.path + "/dog/a.pgm")
-    #expect(try read(scratch.path, labels: ["dog", "bird", "Cat"]).images.map(\.label) == [2, 0, 0])
-    #expect(
-      refusal(scratch, labels: ["dog"])
-        == "Cat/1.pgm: is of 'Cat', which is none of the labels (they are dog); take it out, or add the label")
+    #expect(images[1].origin(in: "") == scratch.path + "/dog/a.pgm")
     let colour = try read(scratch.path, ImageShape(channels: 3, height: 1, width: 2))
-    #expect(colour.images[0].pixels == [0.2, 0, 0.2, 0, 0.2, 0])
+    #expect(colour[0].pixels == [0.2, 0, 0.2, 0, 0.2, 0])
     #expect(
       refusal(scratch, "", ImageShape(channels: 1, height: 2, width: 2))?.hasPrefix(
         "Cat/1.pgm: images of 1 × 2 do not fit: the model reads 2 × 2; bring them to that size") == true)
@@ -100,7 +105,7 @@ import Testing
     #expect(unlink(scratch.path + "/a/self") == 0 && mkfifo(scratch.path + "/a/pipe", 0o600) == 0)
     #expect(refusal(scratch)?.hasPrefix("a/pipe: is no ordinary file") == true)
     #expect(unlink(scratch.path + "/a/pipe") == 0)
-    #expect(try read(scratch.path).images.count == 1)
+    #expect(try read(scratch.path).count == 1)
     #expect(refusal(scratch, "none")?.hasPrefix("none: there is no such file or folder; give a .safetensors file") == true)
     #expect(refusal(scratch, "a/1.pgm")?.hasPrefix("a/1.pgm: holds no images that can be trained on") == true)
   }
@@ -113,16 +118,43 @@ import Testing
     try put(scratch, "y.ppm", "P3 2 1 255 255 0 0 10 200 33")
     let rows = "{\"image\": \"in/x.pgm\", \"label\": \"b\"}\n\n{\"image\": \"y.ppm\", \"label\": 7}\n{\"image\": \"./y.ppm\"}\n"
     try put(scratch, "data.jsonl", rows)
-    let (images, labels) = try read(scratch.path + "/data.jsonl")
-    #expect(labels == ["7", "b"])
-    #expect(images.map(\.label) == [1, 0, nil])
+    let images = try read(scratch.path + "/data.jsonl")
+    #expect(images.labels == ["7", "b"])
+    #expect(images.map(\.label) == ["b", "7", nil])
     // Red, and (10, 200, 33), as Pillow converts them to grey.
     #expect(images[1].pixels == [Float(76.0 / 255), Float(124.0 / 255)])
-    #expect(images.map(\.place) == [1, 3, 4].map { "\(scratch.path)/data.jsonl:\($0)" })
+    #expect(images.map { $0.origin(in: "data") } == ["data:1", "data:3", "data:4"])
     try put(scratch, "data.json", "[{\"image\": \"y.ppm\", \"label\": true},\n {\"image\": \"y.ppm\", \"label\": null}]")
-    let list = try read(scratch.path + "/data.json", labels: ["false", "true"])
-    #expect(list.images.map(\.label) == [1, nil])
-    #expect(list.images.last?.place == "\(scratch.path)/data.json:2")
+    let list = try read(scratch.path + "/data.json")
+    #expect(list.map(\.label) == ["true", nil])
+    #expect(list.map(\.line) == [1, 2])
+  }
+
+  /// Every one of them is told, and the others are there.
+  @Test func oneBadImageHidesNoOther() throws {
+    let scratch = try Scratch()
+    try put(scratch, "x.pgm", "P2 2 1 255 0 255")
+    try put(scratch, "short.pgm", "P5 2 2 255\na")
+    let named = ["none.pgm", "x.pgm", "short.pgm", "../x.pgm"].map { "{\"image\": \"\($0)\"}" }
+    try put(scratch, "data.jsonl", named.joined(separator: "\n") + "\n3\n")
+    let told = faults(scratch, "data.jsonl")
+    #expect(told.count == 4)
+    for (line, fault) in zip(["1: none.pgm cannot be read", "3: short.pgm is cut", "4: names the image", "5: has no"], told) {
+      #expect(fault.hasPrefix("data.jsonl:\(line)"), "\(fault)")
+    }
+    let (rows, _) = try ImageData.inspect(scratch.path + "/data.jsonl", for: Self.grey, settings: ImagePreprocessing())
+    #expect(rows.map(\.line) == [2])
+    try Folder.remove(scratch.path + "/data.jsonl")
+    for name in ["a/1.pgm", "b/3.pgm"] { try put(scratch, "classes/" + name, "P5 2 2 255\na") }
+    try put(scratch, "classes/b/2.pgm", "P2 2 1 255 0 255")
+    let found = faults(scratch, "classes").map { $0.prefix(26) }
+    #expect(found == ["classes/a/1.pgm: is cut sh", "classes/b/3.pgm: is cut sh"])
+    try tensors(scratch, [.init(name: "images", shape: [3, 1, 2], floats: [2, 0, 0, 1, 0, -1])])
+    #expect(
+      faults(scratch, "images.safetensors")
+        == ["[0]: holds 2.0", "[2]: holds -1.0"].map {
+          "images.safetensors: images\($0); give numbers from 0 to 1, or uint8"
+        })
   }
 
   @Test(arguments: [
@@ -137,7 +169,7 @@ import Testing
     ("{\"image\": \"x.pgm\", \"label\": \"\"}", "data.jsonl:1: has a \"label\""),
     ("{\"image\": \"none.pgm\"}", "data.jsonl:1: none.pgm cannot be read"),
     ("{\"image\": \"short.pgm\"}", "data.jsonl:1: short.pgm is cut short ("),
-    ("{\"image\": \"data.jsonl\"}", "data.jsonl: is no image that can be read"),
+    ("{\"image\": \"data.jsonl\"}", "data.jsonl:1: is no image that can be read"),
     ("", "data.jsonl: has no images"),
   ])
   func badRowsAreTold(_ rows: String, _ wanted: String) throws {
@@ -162,25 +194,20 @@ import Testing
           .init(name: "images", shape: [3, 1, 2], floats: pixels, as: dtype),
           .init(name: "labels", shape: [3], ints: [10, 9, 10]),
         ])
-      let (images, labels) = try read(path)
-      #expect(labels == ["9", "10"])
-      #expect(images.map(\.label) == [1, 0, 1])
+      let images = try read(path)
+      #expect(images.labels == ["9", "10"])
+      #expect(images.map(\.label) == ["10", "9", "10"])
       #expect(images.flatMap(\.pixels) == pixels)
-      #expect(images[2].place == path + ": images[2]")
-      #expect(try read(path, labels: ["10", "8", "9"]).images.map(\.label) == [0, 2, 0])
+      #expect(images[2].origin(in: path) == path + ": images[2]")
     }
     try tensors(
       scratch, [bytes("images", [2, 1, 1, 2], [0, 51, 255, 102]), bytes("labels", [2], [2, 0])], names: "[\"x\", \"y\", \"z\"]")
-    let (images, labels) = try read(path)
-    #expect(labels == ["x", "y", "z"])
-    #expect(images.map(\.label) == [2, 0])
+    let images = try read(path)
+    #expect(images.map(\.label) == ["z", "x"])
     #expect(images.flatMap(\.pixels) == [0, 0.2, 1, 0.4])
-    #expect(try read(path, labels: ["z", "x"]).images.map(\.label) == [0, 1])
     // Without labels there are none.
     try tensors(scratch, [bytes("images", [1, 1, 2], [0, 51])])
-    #expect(try read(path).images.map(\.label) == [nil])
-    #expect(try read(path).labels.isEmpty)
-    #expect(try read(path, labels: ["a", "b"]).labels == ["a", "b"])
+    #expect(try read(path).map(\.label) == [nil])
   }
 
   @Test func levelsAndNumbersAreOne() throws {
@@ -190,9 +217,9 @@ import Testing
     settings.rescaling = 1 / 127.5
     settings.scales = [.init(mean: 1, deviation: 0.5)]
     try tensors(scratch, [bytes("images", [1, 1, 2], [0, 255])])
-    let levels = try read(path, Self.grey, settings).images[0].pixels
+    let levels = try read(path, Self.grey, settings)[0].pixels
     try tensors(scratch, [.init(name: "images", shape: [1, 1, 2], floats: [0, 1])])
-    #expect(try read(path, Self.grey, settings).images[0].pixels == levels)
+    #expect(try read(path, Self.grey, settings)[0].pixels == levels)
     #expect(levels == [-2, 2])
   }
 
@@ -274,5 +301,12 @@ import Testing
     }
     let error = #expect(throws: Refusal.self) { try ClassPrompts(labels: ["a b", "c", "a_b"]) }
     #expect(error?.reason == "the labels 'a b' and 'a_b' become the same text, \"a photo of a a b.\"")
+  }
+}
+
+extension DataRow {
+  fileprivate var pixels: [Float] {
+    guard case .image(let pixels, _) = content else { return [] }
+    return pixels
   }
 }

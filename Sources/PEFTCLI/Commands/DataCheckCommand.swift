@@ -120,7 +120,7 @@ extension DataPart {
     var members: [JSON.Member] = [
       .init("part", name.map { .string($0) } ?? .null), .init("path", .string(path)), .init("rows", .int(rowCount)),
       .init("formats", .object(formats.map { .init($0.name, .int($0.count)) })),
-      .init("bad", .array(bad.map { ["line": .int($0.line), "reason": .string($0.reason)] })),
+      .init("bad", .array(bad.map(\.report))),
     ]
     if let encoded {
       members += [
@@ -139,5 +139,12 @@ extension DataPart {
           ]))
     }
     return .object(members)
+  }
+}
+
+extension BadRow {
+  /// `line` is null where a row is a file of its own.
+  fileprivate var report: JSON {
+    ["path": .string(path), "line": line.map { JSON.int($0) } ?? .null, "reason": .string(reason)]
   }
 }

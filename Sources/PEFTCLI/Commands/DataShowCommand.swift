@@ -59,10 +59,10 @@ struct DataShowCommand: Subcommand {
     let range = row.map { $0 - 1..<$0 } ?? 0..<min(rows, last)
     for index in range {
       let place = encoded.rows[index]
-      let line = chosen.rows.indices.contains(place) ? chosen.rows[place].line : nil
+      let origin = chosen.rows.indices.contains(place) ? chosen.rows[place].origin(in: chosen.path) : chosen.path
       show(
-        TokenView(encoded.examples[index], tokenizer), number: index + 1, of: line.map { "\(chosen.path):\($0)" } ?? chosen.path,
-        isFirst: index == range.lowerBound, call.console)
+        TokenView(encoded.examples[index], tokenizer), number: index + 1, of: origin, isFirst: index == range.lowerBound,
+        call.console)
     }
     return .ok
   }

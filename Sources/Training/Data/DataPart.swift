@@ -22,7 +22,7 @@ public struct DataPart: Sendable {
     self.path = path
     self.rows = rows
     encoded = encoder?.encode(rows, of: path)
-    self.bad = (bad + (encoded?.bad ?? [])).sorted { $0.line < $1.line }
+    self.bad = (bad + (encoded?.bad ?? [])).sorted { ($0.line ?? 0) < ($1.line ?? 0) }
   }
 
   /// A part of token ids.

@@ -34,10 +34,24 @@ extension DataReader {
   }
 }
 
+/// Reads texts for an encoder of texts.
+private protocol TextReader: DataReader, RowEncoder {
+  var texts: EncodedTexts { get }
+  var format: RunFile.DataSettings.Format { get }
+}
+
+extension TextReader {
+  var tokenizer: Tokenizer? { texts.tokenizer }
+  var limit: Int { texts.limit }
+  func inspect(_ path: String) throws -> (rows: [DataRow], bad: [BadRow]) { try DataFile.inspect(path, format: format) }
+  func encoder(for rows: [DataRow], lossOn: RunFile.DataSettings.LossOn) -> any RowEncoder { self }
+  func input(_ content: DataRow.Content) throws(RowProblem) -> Example { try texts.input(content) }
+}
+
 /// Texts with a class, for an encoder of texts.
-struct ClassTexts: DataReader, RowEncoder {
-  private let texts: EncodedTexts
-  private let format: RunFile.DataSettings.Format
+struct ClassTexts: TextReader {
+  fileprivate let texts: EncodedTexts
+  fileprivate let format: RunFile.DataSettings.Format
   private let ids: [String: Int32]
 
   /// `labels` are the classes' names by id.
@@ -46,13 +60,6 @@ struct ClassTexts: DataReader, RowEncoder {
     self.format = format
     ids = labels.ids
   }
-
-  var tokenizer: Tokenizer? { texts.tokenizer }
-  var limit: Int { texts.limit }
-  func inspect(_ path: String) throws -> (rows: [DataRow], bad: [BadRow]) { try DataFile.inspect(path, format: format) }
-  func encoder(for rows: [DataRow], lossOn: RunFile.DataSettings.LossOn) -> any RowEncoder { self }
-
-  func input(_ content: DataRow.Content) throws(RowProblem) -> Example { try texts.input(content) }
 
   func example(_ content: DataRow.Content) throws(RowProblem) -> (example: Example, length: Int) {
     guard case .labelled(let text, let label) = content else {
@@ -65,21 +72,14 @@ struct ClassTexts: DataReader, RowEncoder {
 }
 
 /// Texts that belong together, two and two, for an encoder of texts.
-struct TextPairs: DataReader, RowEncoder {
-  private let texts: EncodedTexts
-  private let format: RunFile.DataSettings.Format
+struct TextPairs: TextReader {
+  fileprivate let texts: EncodedTexts
+  fileprivate let format: RunFile.DataSettings.Format
 
   init(_ texts: EncodedTexts, format: RunFile.DataSettings.Format = .auto) {
     self.texts = texts
     self.format = format
   }
-
-  var tokenizer: Tokenizer? { texts.tokenizer }
-  var limit: Int { texts.limit }
-  func inspect(_ path: String) throws -> (rows: [DataRow], bad: [BadRow]) { try DataFile.inspect(path, format: format) }
-  func encoder(for rows: [DataRow], lossOn: RunFile.DataSettings.LossOn) -> any RowEncoder { self }
-
-  func input(_ content: DataRow.Content) throws(RowProblem) -> Example { try texts.input(content) }
 
   func example(_ content: DataRow.Content) throws(RowProblem) -> (example: Example, length: Int) {
     guard case .prompt(let first, let second) = content, !first.isEmpty else {
@@ -110,11 +110,7 @@ struct ClassImages: DataReader, RowEncoder {
   func encoder(for rows: [DataRow], lossOn: RunFile.DataSettings.LossOn) -> any RowEncoder { self }
 
   func inspect(_ path: String) throws -> (rows: [DataRow], bad: [BadRow]) {
-    let (images, labels) = try ImageData.read(path, for: shape, settings: preprocessing, labels: nil)
-    let rows = images.enumerated().map { index, image in
-      DataRow(line: index + 1, .image(image.pixels, label: image.label.map { labels[$0] }))
-    }
-    return (rows, [])
+    try ImageData.inspect(path, for: shape, settings: preprocessing)
   }
 
   func input(_ content: DataRow.Content) throws(RowProblem) -> Example {

@@ -50,14 +50,20 @@ public struct DataRow: Sendable, Equatable {
     }
   }
 
-  /// Counted from 1, where the row begins.
+  /// Counted from 1, where the row begins; 0 where it is no line of its file.
   public var line: Int
+  /// What it is called where it is no line: an image's file, a place in a tensor.
+  public var place: String?
   public var content: Content
 
-  public init(line: Int = 0, _ content: Content) {
+  public init(line: Int = 0, place: String? = nil, _ content: Content) {
     self.line = line
+    self.place = place
     self.content = content
   }
+
+  /// Where it comes from: `path:line`, or its own place.
+  public func origin(in path: String) -> String { place ?? "\(path):\(line)" }
 
   /// What its format is called in a run file.
   public var format: RunFile.DataSettings.Format {
@@ -74,15 +80,26 @@ public struct DataRow: Sendable, Equatable {
 /// What is wrong with a row, without its place.
 public struct RowProblem: Error, Sendable { public var reason: String }
 
-/// A bad row of a data file: `file:line: reason`.
+/// A bad row of a data file: `file:line: reason`, or `file: reason` where the row is a file of its own.
 public struct BadRow: Sendable, Hashable, CustomStringConvertible {
   public var path: String
-  public var line: Int
+  public var line: Int?
   public var reason: String
+
+  public init(path: String, line: Int?, reason: String) {
+    self.path = path
+    self.line = line
+    self.reason = reason
+  }
+
+  /// A row of the file `path` that turned out to be none.
+  init(_ row: DataRow, of path: String, _ problem: RowProblem) {
+    self.init(path: row.place ?? path, line: row.place == nil ? row.line : nil, reason: problem.reason)
+  }
 
   public var description: String {
     // Rows are a stranger's: the error's description leaves no control character in them.
-    FileError(.badData, "\(path):\(line)", reason).description
+    FileError(.badData, line.map { "\(path):\($0)" } ?? path, reason).description
   }
 }
 

@@ -3,22 +3,6 @@ import JSON
 import Models
 import PEFTKernel
 
-/// An image as a model reads it, with what it shows.
-public struct LabelledImage: Sendable, Hashable {
-  /// [channels, height, width], normalised.
-  public var pixels: [Float]
-  /// Which of the labels; nil where the data do not say.
-  public var label: Int?
-  /// Where it was read, for messages.
-  public var place: String
-
-  public init(pixels: [Float], label: Int?, place: String) {
-    self.pixels = pixels
-    self.label = label
-    self.place = place
-  }
-}
-
 /// Reading of images:
 ///
 /// - a safetensors file with `images`, [n, height, width] or [n, channels, height, width], uint8 or numbers from 0 to 1, and
@@ -26,16 +10,11 @@ public struct LabelledImage: Sendable, Hashable {
 /// - a folder with a folder of PGM and PPM files for every class, named after it;
 /// - JSON rows `{"image": "cats/1.ppm", "label": "cat"}`, paths as from the folder that the file is in.
 public enum ImageData {
-  /// The images of a source in its order (folders and files by the bytes of their names), and the labels that they are of.
-  ///
-  /// - Parameters:
-  ///   - shape: What the model reads.
-  ///   - settings: What its images go through before.
-  ///   - labels: The names of the classes by their ids; an image of another is refused. Nil for those of the source: all
-  ///     of `label_names`, else those that occur, numbers in order of size and names in order of their bytes.
-  public static func read(
-    _ path: String, for shape: ImageShape, settings: ImagePreprocessing, labels: [String]?
-  ) throws(FileError) -> (images: [LabelledImage], labels: [String]) {
+  /// The images of a source as `shape` reads them, `settings` applied, in the source's order (folders and files by the bytes of their
+  /// names); and those that cannot be used. An error is what is wrong with the source as a whole.
+  public static func inspect(
+    _ path: String, for shape: ImageShape, settings: ImagePreprocessing
+  ) throws(FileError) -> (rows: [DataRow], bad: [BadRow]) {
     var reader = ImageReader(path: path, shape: shape, settings: settings)
     if Folder.isFolder(path) {
       try reader.readFolder()
@@ -48,7 +27,8 @@ public enum ImageData {
     } else {
       throw FileError(.missing, path, "there is no such file or folder", remedy: remedy)
     }
-    return try reader.labelled(labels)
+    guard !reader.rows.isEmpty || !reader.bad.isEmpty else { throw FileError(.badData, path, "has no images", remedy: remedy) }
+    return (reader.rows, reader.bad)
   }
 
   private static let remedy =
@@ -61,14 +41,8 @@ private struct ImageReader {
   let shape: ImageShape
   let settings: ImagePreprocessing
 
-  /// Without labels yet.
-  private var images: [LabelledImage] = []
-  /// The names of what each of them shows.
-  private var shown: [String?] = []
-  /// All names, where the source lists them.
-  private var names: [String]?
-  /// Whether labels are numbers.
-  private var isNumbered = false
+  var rows: [DataRow] = []
+  var bad: [BadRow] = []
 
   /// Numbers that all images of one source may have: 8 GiB.
   private static let maximumNumbers = 1 << 31
@@ -79,47 +53,43 @@ private struct ImageReader {
     self.settings = settings
   }
 
-  private mutating func add(_ picture: Picture, _ name: String?, at place: String) throws(FileError) {
-    guard images.count < Self.maximumNumbers / max(1, shape.count) else {
-      throw FileError(
-        .badData, path, "has more images than can be held", cause: "\(images.count) of \(shape.count) numbers each",
-        remedy: "give fewer of them")
+  /// Reads one image, or notes why there is none. Its number is `line` in the source, or `place` is what it is called.
+  private mutating func add(
+    line: Int, place: String? = nil, label: String?, _ picture: () throws(FileError) -> Picture
+  ) throws(FileError) {
+    try checkCount(rows.count + 1)
+    do throws(FileError) {
+      let pixels = try pixels(of: try picture(), at: place ?? "\(path):\(line)")
+      rows.append(DataRow(line: line, place: place, .image(pixels, label: label)))
+    } catch {
+      reject(line: line, place: place, error)
     }
-    let pixels: [Float]
-    do throws(Refusal) { pixels = try settings.pixels(of: picture, for: shape) } catch {
+  }
+
+  /// Where an image's file is to blame, the row that names it is told beside it.
+  private mutating func reject(line: Int, place: String?, _ error: FileError) {
+    let own = [place ?? "\(path):\(line)", path].contains(error.path)
+    bad.append(
+      BadRow(path: place ?? path, line: place == nil ? line : nil, reason: own ? error.fault : "\(error.path) \(error.fault)"))
+  }
+
+  private func pixels(of picture: Picture, at place: String) throws(FileError) -> [Float] {
+    do throws(Refusal) { return try settings.pixels(of: picture, for: shape) } catch {
       throw FileError(.badData, place, error.reason, remedy: error.remedy.isEmpty ? nil : error.remedy)
     }
-    images.append(LabelledImage(pixels: pixels, label: nil, place: place))
-    shown.append(name)
   }
 
-  private mutating func add(file: String, _ name: String?, at place: String) throws(FileError) {
+  private static func picture(in file: String) throws(FileError) -> Picture {
     let image = try NetpbmImage(file)
-    let shape = ImageShape(channels: image.channels, height: image.height, width: image.width)
-    try add(Picture(shape, .levels(image.levels)), name, at: place)
+    return Picture(ImageShape(channels: image.channels, height: image.height, width: image.width), .levels(image.levels))
   }
 
-  mutating func labelled(_ wanted: [String]?) throws(FileError) -> (images: [LabelledImage], labels: [String]) {
-    guard !images.isEmpty else { throw FileError(.badData, path, "has no images") }
-    let labels = wanted ?? names ?? occurring
-    let ids = Dictionary(labels.enumerated().map { ($1, $0) }) { first, _ in first }
-    for (index, name) in shown.enumerated() {
-      guard let name else { continue }
-      guard let id = ids[name] else {
-        let known = labels.prefix(20).map { printable($0, limit: 40) }.joined(separator: ", ")
-        throw FileError(
-          .badData, images[index].place, "is of '\(printable(name))', which is none of the labels",
-          cause: "they are \(known)\(labels.count > 20 ? ", …" : "")", remedy: "take it out, or add the label")
-      }
-      images[index].label = id
+  private func checkCount(_ count: Int) throws(FileError) {
+    guard count <= Self.maximumNumbers / max(1, shape.count) else {
+      throw FileError(
+        .badData, path, "has more images than can be held", cause: "\(count) of \(shape.count) numbers each",
+        remedy: "give fewer of them")
     }
-    return (images, labels)
-  }
-
-  private var occurring: [String] {
-    let found = Set(shown.compactMap(\.self))
-    if isNumbered { return found.compactMap { Int($0) }.sorted().map(String.init) }
-    return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 }
 
@@ -144,11 +114,8 @@ extension ImageReader {
           throw FileError(
             .badData, place, "is a folder in the folder of a class", remedy: "put the images right into the class's")
         }
-        try add(file: place, name, at: place)
+        try add(line: 0, place: place, label: name) { () throws(FileError) in try Self.picture(in: place) }
       }
-    }
-    guard !images.isEmpty else {
-      throw FileError(.badData, path, "has no images", remedy: "give it a folder of PGM or PPM files for every class")
     }
   }
 
@@ -169,33 +136,38 @@ extension ImageReader {
     let folder = Folder.split(path).folder
     while let row = try reader.next() {
       let place = "\(path):\(row.line)"
-      let json: JSON
-      do throws(JSONError) { json = try JSON(parsing: row.bytes) } catch {
-        throw FileError(.badData, place, "is not JSON", cause: "\(error.message), column \(error.column)")
+      do throws(FileError) {
+        let (file, label) = try named(in: row.bytes, at: place)
+        try add(line: row.line, label: label) { () throws(FileError) in try Self.picture(in: Folder.join(folder, file)) }
+      } catch {
+        guard error.path == place else { throw error }
+        reject(line: row.line, place: nil, error)
       }
-      guard let file = json["image"]?.string, !file.isEmpty else {
-        throw FileError(
-          .badData, place, "has no \"image\"", remedy: "write rows such as {\"image\": \"cats/1.ppm\", \"label\": \"cat\"}")
-      }
-      // Rows are a stranger's, and could point anywhere.
-      guard !file.hasPrefix("/"), !file.utf8.contains(0), !file.split(separator: "/").contains("..") else {
-        throw FileError(
-          .badData, place, "names the image '\(printable(file))', which is not below the file's own folder",
-          remedy: "give paths relative to \(folder)")
-      }
-      var name: String?
-      switch json["label"] {
-      case nil, .null?: break
-      case .string(let text)? where !text.isEmpty: name = text
-      case .int(let number)?: name = String(number)
-      case .bool(let value)?: name = String(value)
-      default: throw FileError(.badData, place, "has a \"label\" that is no text, whole number or truth value")
-      }
-      do throws(FileError) { try add(file: Folder.join(folder, file), name, at: place) } catch {
-        guard error.path != place, error.path != path else { throw error }
-        // Both are told: the row that names the file, and the file.
-        throw FileError(error.kind, place, "\(error.path) \(error.what)", cause: error.cause, remedy: error.remedy)
-      }
+    }
+  }
+
+  /// The image that a row names, as it names it, and what it shows.
+  private func named(in bytes: UnsafeRawBufferPointer, at place: String) throws(FileError) -> (file: String, label: String?) {
+    let json: JSON
+    do throws(JSONError) { json = try JSON(parsing: bytes) } catch {
+      throw FileError(.badData, place, "is not JSON", cause: "\(error.message), column \(error.column)")
+    }
+    guard let file = json["image"]?.string, !file.isEmpty else {
+      throw FileError(
+        .badData, place, "has no \"image\"", remedy: "write rows such as {\"image\": \"cats/1.ppm\", \"label\": \"cat\"}")
+    }
+    // Rows are a stranger's, and could point anywhere.
+    guard !file.hasPrefix("/"), !file.utf8.contains(0), !file.split(separator: "/").contains("..") else {
+      throw FileError(
+        .badData, place, "names the image '\(printable(file))', which is not below the file's own folder",
+        remedy: "give paths relative to \(Folder.split(path).folder)")
+    }
+    switch json["label"] {
+    case nil, .null?: return (file, nil)
+    case .string(let text)? where !text.isEmpty: return (file, text)
+    case .int(let number)?: return (file, String(number))
+    case .bool(let value)?: return (file, String(value))
+    default: throw FileError(.badData, place, "has a \"label\" that is no text, whole number or truth value")
     }
   }
 }
@@ -218,15 +190,16 @@ extension ImageReader {
       channels: extents.count == 4 ? extents[1] : 1, height: extents[extents.count - 2], width: extents[extents.count - 1])
     // An extent of 0 makes products small, whatever the others are.
     guard extents.allSatisfy({ $0 > 0 }) else { throw FileError(.badData, path, "has images of shape \(extents)") }
-    guard extents[0] <= Self.maximumNumbers / max(1, shape.count) else {
-      throw FileError(
-        .badData, path, "has more images than can be held", cause: "\(extents[0]) of \(shape.count) numbers each",
-        remedy: "give fewer of them")
+    guard [.u8, .f64, .f32, .f16, .bf16].contains(entry.dtype) else {
+      throw FileError(.badData, path, "has images of \(entry.dtype.rawValue)", remedy: "give U8, or numbers from 0 to 1 as F32")
     }
+    try checkCount(extents[0])
     let shows = try labels(file, count: extents[0])
     for index in 0..<extents[0] {
       let place = "\(path): images[\(index)]"
-      try add(Picture(one, try values(file, entry, index, one.count, place)), shows[index], at: place)
+      try add(line: 0, place: place, label: shows[index]) { [self] () throws(FileError) in
+        Picture(one, try values(file, entry, index, one.count, place))
+      }
     }
   }
 
@@ -236,31 +209,23 @@ extension ImageReader {
   ) throws(FileError) -> Picture.Values {
     let size = count * entry.dtype.size
     let start = entry.range.lowerBound + index * size
-    switch entry.dtype {
-    case .u8: return .levels(file.file.withBytes { Array($0[start..<start + size]) })
-    case .f64, .f32, .f16, .bf16:
-      let numbers = file.file.withBytes { entry.dtype.floats(UnsafeRawBufferPointer(rebasing: $0[start..<start + size])) }
-      if let bad = numbers.first(where: { !(0...1).contains($0) }) {
-        throw FileError(.badData, place, "holds \(bad)", remedy: "give numbers from 0 to 1, or uint8")
-      }
-      return .numbers(numbers)
-    default:
-      throw FileError(.badData, path, "has images of \(entry.dtype.rawValue)", remedy: "give U8, or numbers from 0 to 1 as F32")
+    if entry.dtype == .u8 { return .levels(file.file.withBytes { Array($0[start..<start + size]) }) }
+    let numbers = file.file.withBytes { entry.dtype.floats(UnsafeRawBufferPointer(rebasing: $0[start..<start + size])) }
+    if let bad = numbers.first(where: { !(0...1).contains($0) }) {
+      throw FileError(.badData, place, "holds \(bad)", remedy: "give numbers from 0 to 1, or uint8")
     }
+    return .numbers(numbers)
   }
 
   /// What each image shows, by name.
-  private mutating func labels(_ file: SafetensorsFile, count: Int) throws(FileError) -> [String?] {
-    try readNames(file)
+  private func labels(_ file: SafetensorsFile, count: Int) throws(FileError) -> [String?] {
+    let names = try names(file)
     guard let entry = file.entry("labels") else { return [String?](repeating: nil, count: count) }
     guard entry.shape == [count] else {
       throw FileError(.badData, path, "has labels of shape \(entry.shape) for \(count) images", remedy: "[\(count)] is wanted")
     }
     let ids = try file.ints(of: "labels")
-    guard let names else {
-      isNumbered = true
-      return ids.map(String.init)
-    }
+    guard let names else { return ids.map(String.init) }
     if let index = ids.firstIndex(where: { !names.indices.contains($0) }) {
       throw FileError(
         .badData, "\(path): labels[\(index)]", "is \(ids[index])", cause: "label_names has \(names.count) names")
@@ -268,8 +233,8 @@ extension ImageReader {
     return ids.map { names[$0] }
   }
 
-  private mutating func readNames(_ file: SafetensorsFile) throws(FileError) {
-    guard let text = file.metadata["label_names"] else { return }
+  private func names(_ file: SafetensorsFile) throws(FileError) -> [String]? {
+    guard let text = file.metadata["label_names"] else { return nil }
     guard let list = (try? JSON(parsing: text))?.array, case let found = list.compactMap(\.string), !list.isEmpty,
       found.count == list.count, Set(found).count == list.count
     else {
@@ -277,6 +242,6 @@ extension ImageReader {
         .badData, path, "has a label_names in its metadata that is no JSON list of different names",
         cause: printable(text), remedy: "write [\"cat\", \"dog\"], say")
     }
-    names = found
+    return found
   }
 }

@@ -42,7 +42,7 @@ extension RowEncoder {
         }
       } catch {
         result.lengths.append(0)
-        result.bad.append(BadRow(path: path, line: row.line, reason: error.reason))
+        result.bad.append(BadRow(row, of: path, error))
       }
     }
     return result

@@ -52,7 +52,7 @@ public struct QuestionSet: Sendable {
       do throws(RowProblem) {
         questions.append(try encoder.question(row))
       } catch {
-        bad.append(BadRow(path: path, line: row.line, reason: error.reason))
+        bad.append(BadRow(row, of: path, error))
       }
     }
     guard bad.isEmpty else { throw DataErrors(bad) }

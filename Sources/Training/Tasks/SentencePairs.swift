@@ -42,18 +42,14 @@ public struct SentencePairs: Objective {
 
   public func loss(_ batch: Batch, scale: Double, _ run: ModelRun) -> Tensor {
     let (first, second) = halves(embeddings(batch, run))
-    return first.multiplied(byTransposeOf: second, scale: self.scale).crossEntropy(
-      labels: (0..<Int32(first.rows)).map { $0 }, scale: scale, vocabulary: second.rows
-    ) { $0 }
+    return loss(first, second, scale: scale)
   }
 
   public func judge(_ batch: Batch, _ run: ModelRun) -> Judgement {
     let (first, second) = halves(embeddings(batch, run))
-    let logits = first.multiplied(byTransposeOf: second, scale: scale)
-    let loss = logits.crossEntropy(labels: (0..<Int32(first.rows)).map { $0 }, scale: 1, vocabulary: second.rows) { $0 }.item
     let (a, b, width) = (first.floats, second.floats, first.columns)
     return Judgement(
-      loss: loss,
+      loss: loss(first, second, scale: 1).item,
       answers: (0..<first.rows).map { row in
         let range = row * width..<(row + 1) * width
         return .pair(Array(a[range]), Array(b[range]))
@@ -63,6 +59,12 @@ public struct SentencePairs: Objective {
   public func answers(_ batch: Batch, _ run: ModelRun) -> Tensor? { embeddings(batch, run) }
 
   public func forward(_ batch: Batch, _ run: ModelRun) { _ = encoder.encode(batch.ids, types: batch.types, run) }
+
+  /// The sum over the pairs, times `factor`.
+  private func loss(_ first: Tensor, _ second: Tensor, scale factor: Double) -> Tensor {
+    let logits = first.multiplied(byTransposeOf: second, scale: scale)
+    return logits.crossEntropy(labels: (0..<Int32(first.rows)).map { $0 }, scale: factor, vocabulary: second.rows) { $0 }
+  }
 
   /// A batch has the first texts of all pairs, and then the second ones.
   private func halves(_ all: Tensor) -> (Tensor, Tensor) {

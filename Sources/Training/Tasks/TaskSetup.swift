@@ -56,8 +56,10 @@ public struct TaskSetup: Sendable {
     if let other, !file.fromScratch, other.model.freshParameters.isEmpty || other.file.seed == file.seed {
       self.init(other.objective, other.data.reader)
     } else if file.task == .causalLM {
-      let model =
-        file.fromScratch ? try ModelLoader.fresh(config: file.baseModel, seed: file.seed) : try ModelLoader.load(file.baseModel)
+      let opened = try TaskSettings(file).open()
+      guard let model = opened as? any LanguageModel else {
+        throw file.fault(.noLanguageModel(file.baseModel, opened), at: "task")
+      }
       self.init(NextTokens(model), try LanguageReader(file, model))
     } else {
       try self.init(TaskSettings(file)) { file.fault($0.refusal, at: $0.key) }
@@ -198,6 +200,18 @@ extension TaskSettings {
 }
 
 extension Refusal {
+  fileprivate static func noLanguageModel(_ path: String, _ opened: any Model) -> Refusal {
+    let tasks: [RunFile.Task] =
+      switch opened {
+      case is any ImageTextModel: [.imageTextClassification]
+      case is any ImageEncoder: [.imageClassification]
+      default: [.sequenceClassification, .sentenceEmbedding]
+      }
+    return Refusal(
+      "task is causal_lm, which needs a language model, but \(path) is an encoder (\(opened.modelType))",
+      remedy: "set task: \(tasks.map(\.rawValue).joined(separator: " or task: "))")
+  }
+
   static func tooLong(_ asked: Int, _ positions: Int, _ model: String) -> Refusal {
     Refusal("data.max_seq_len is \(asked), but \(model) has \(positions) positions", remedy: "use at most \(positions)")
   }
