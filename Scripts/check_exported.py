@@ -25,7 +25,10 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import numpy as np
+try:
+    import numpy as np
+except ModuleNotFoundError:
+    sys.exit(3)
 
 warnings.simplefilter("ignore")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
