@@ -3,7 +3,8 @@
 
     check_merged.py check BASE ADAPTER MERGED       compares; ends with 1 where a bound is exceeded
     check_merged.py make BASE ADAPTER [SETTINGS]    writes an adapter of PEFT for BASE, every trained number drawn; SETTINGS is JSON
-                                                    for LoraConfig, and `labels`: how many classes a new head tells apart
+                                                    as in adapter_config.json, LoRA's unless it has a `peft_type`, and `labels`:
+                                                    how many classes a new head tells apart
 
 Weights in float32: outputs within 1e-4 of PEFT's, relative where they are over 1. In bfloat16 the weights must be those that PEFT's own
 merge in double gives when they are rounded once (a last place may differ where the sum lies between two of them), and outputs,
@@ -19,7 +20,7 @@ import warnings
 
 import torch
 import transformers as T
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel, get_peft_config, get_peft_model
 from safetensors import safe_open
 
 warnings.simplefilter("ignore")
@@ -182,7 +183,7 @@ def make(base, adapter, settings):
     tasks = {"FEATURE_EXTRACTION": T.AutoModel, "SEQ_CLS": T.AutoModelForSequenceClassification}
     auto = tasks.get(settings.get("task_type"), kind(config))
     model, _ = opened(base, auto, dtype=torch.float32, **head)
-    model = get_peft_model(model, LoraConfig(**settings))
+    model = get_peft_model(model, get_peft_config({"peft_type": "LORA"} | settings))
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
