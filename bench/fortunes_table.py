@@ -64,12 +64,12 @@ def cells(*values):
 def row(name, runs, *more):
     peak = max(run["peak_bytes"] for run in runs) / (1 << 20)
     return cells(name, spread(runs), spread(runs, "macro_f1"), f"{mean([run['loss'] for run in runs]):.4f}", f"{runs[0]['trainable']:,}",
-                 f"{mean([run['seconds'] for run in runs]):.0f}", f"{peak:,.0f}", *more)
+                 f"{peak:,.0f}", *more)
 
 
 def beside_peer(r):
-    out = ["## Beside PEFT", "", cells("", "accuracy, %", "macro-F1, %", "loss", "trained", "seconds", "peak, MiB", "seeds"),
-           cells(*["---"] * 8)]
+    out = ["## Beside PEFT", "", cells("", "accuracy, %", "macro-F1, %", "loss", "trained", "peak, MiB", "seeds"),
+           cells(*["---"] * 7)]
     for method, peer in r["peer"].items():
         for side, runs in (("ours", good(r["ours"].get(method))), ("PEFT" if method == "lora" else "transformers", good(peer))):
             if runs:
@@ -93,12 +93,12 @@ def merging(run, runs):
 def all_methods(r):
     out = ["## Every method", "", "Rank 8 where there is one, all else as the entry ships; in parentheses the range of the seeds. "
            "The rate is five times what the entry proposes and was not looked for: a better one may be elsewhere. Merged: of seed 0.", "",
-           cells("method", "accuracy, %", "macro-F1, %", "loss", "trained", "seconds", "peak, MiB", "rate", "merged, by itself"),
-           cells(*["---"] * 9)]
+           cells("method", "accuracy, %", "macro-F1, %", "loss", "trained", "peak, MiB", "rate", "merged, by itself"),
+           cells(*["---"] * 8)]
     order = sorted(r["ours"].items(), key=lambda item: -mean([run["accuracy"] for run in good(item[1])] or [0]))
     for method, runs in order:
         if not good(runs):
-            out.append(cells(f"`{method}`", runs[0]["failed"].replace("|", "\\|"), *[""] * 7))
+            out.append(cells(f"`{method}`", runs[0]["failed"].replace("|", "\\|"), *[""] * 6))
             continue
         runs = good(runs)
         name = f"`{method}`" + (" on 4 bits" if runs[0].get("quantized") else "")

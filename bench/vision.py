@@ -15,7 +15,7 @@ RESULT = ROOT / "bench" / "results" / "vision.json"
 PAGE = ROOT / "docs" / "vision.md"
 BEGIN, END = "<!-- results: bench/vision.py writes what follows -->", "<!-- end of results -->"
 # Bounds first: the head by itself, and everything. Every method as its paper has it, at its own sites.
-METHODS = ["examples/vision/head.yaml", "full", "lora", "block-lora", "snell", "hydra"]
+METHODS = ["examples/vision/head.yaml", "full", "lora", "block-lora", "snell", "snell:sparsity=0", "hydra"]
 
 
 def peft(options, *words):
@@ -114,7 +114,7 @@ def main():
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--peft", default=str(ROOT / ".build/release/peft"))
     reader.add_argument("--methods", default=",".join(METHODS))
-    reader.add_argument("--rates", default="3e-4,1e-3,3e-3,1e-2,3e-2")
+    reader.add_argument("--rates", default="3e-4,1e-3,3e-3,1e-2,3e-2,1e-1")
     reader.add_argument("--seeds", type=int, default=3)
     reader.add_argument("--selection-seeds", type=int, default=3)
     reader.add_argument("--steps", type=int, help="in place of the run file's, for a trial")
