@@ -22,6 +22,8 @@ DATA = ROOT / "examples/data/fortunes"
 BUDGET = dict(epochs=3, batch=16, length=64, rank=8, alpha=16, targets=["attention.query", "attention.value"])
 # Times the rate that an entry proposes for models of billions of weights; LoRA's is then 1e-3, full fine-tuning's 5e-5.
 RATE = 5
+# Where a method stays as much behind LoRA, it is tried with as many times that rate.
+BEHIND, FASTER = 0.03, 5
 BOTH = ["lora", "full"]
 
 
@@ -72,10 +74,10 @@ class Comparison:
 
     # Our side
 
-    def rate(self, method):
-        return RATE * self.pages[method]["learning_rate"]
+    def rate(self, method, factor=1):
+        return RATE * factor * self.pages[method]["learning_rate"]
 
-    def run_file(self, method, seed, model, output):
+    def run_file(self, method, seed, factor, model, output):
         axis = self.pages[method]["axes"]["projection"]
         known = {option["name"] for option in axis["options"]}
         options = {"rank": BUDGET["rank"]} if "rank" in known else {}
@@ -88,7 +90,7 @@ class Comparison:
             f"method: {{ {chosen} }}",
             *([f"target_modules: {json.dumps(BUDGET['targets'])}"] if method != "full" else []),
             f"data: {{ train: {json.dumps(str(DATA / 'train.jsonl'))}, max_seq_len: {BUDGET['length']} }}",
-            f"optimizer: {{ lr: {self.rate(method):g}, schedule: linear }}",
+            f"optimizer: {{ lr: {self.rate(method, factor):g}, schedule: linear }}",
             f"epochs: {BUDGET['epochs']}", f"batch_size: {BUDGET['batch']}", f"seed: {seed}", f"output_dir: {json.dumps(str(output))}", "",
         ]
         path = self.sides.folder / "run-files" / f"{method}-{seed}.yaml"
@@ -96,9 +98,9 @@ class Comparison:
         path.write_text("\n".join(lines))
         return path
 
-    def trained(self, method, seed, model):
+    def trained(self, method, seed, factor, model):
         output = self.sides.folder / "runs" / f"{method}-{seed}"
-        file = self.run_file(method, seed, model, output)
+        file = self.run_file(method, seed, factor, model, output)
         out = self.sides.run([self.options.peft, "train", file, "--overwrite", "--json"], True)
         said = Sides.parsed(out.strip().splitlines()[-1], ["train"])
         files = ["--model", said["model"] or model, *(["--adapter", said["adapter"]] if said["adapter"] else [])]
@@ -122,21 +124,21 @@ class Comparison:
             self.sides.run(["rm", "-rf", out], False)
         return result
 
-    def ours(self, method, seed):
-        identity = [self.program, method, seed, BUDGET, self.rate(method)]
+    def ours(self, method, seed, factor=1):
+        identity = [self.program, method, seed, BUDGET, self.rate(method, factor)]
 
         def make():
             try:
-                return self.trained(method, seed, self.model)
+                return self.trained(method, seed, factor, self.model)
             except SideFailed as failed:
                 if "quantiz" not in str(failed):
                     raise
             # The method is for bases in few bits.
             coded = self.sides.made(self.sides.folder / "models" / "minilm-4bit", lambda path: self.sides.run(
                 [self.options.peft, "quantize", self.model, "--scheme", "rtn", "--bits", 4, "--group-size", 16, "--output", path], False))
-            return dict(quantized=True, **self.trained(method, seed, coded))
+            return dict(quantized=True, **self.trained(method, seed, factor, coded))
 
-        return self.kept(f"ours-{method}-{seed}", identity, make)
+        return self.kept(f"ours-{method}-{seed}" + ("" if factor == 1 else f"-x{factor}"), identity, make)
 
     # The peer's side, and across
 
@@ -176,6 +178,8 @@ class Comparison:
                 found["ours"].setdefault(method, []).append(self.ours(method, seed))
                 if method in BOTH and self.options.peer:
                     found["peer"].setdefault(method, []).append(self.theirs(method, seed))
+        if "lora" in methods:
+            found["faster"] = {name: [self.ours(name, 0, FASTER)] for name in fortunes_table.behind(found["ours"], BEHIND) if name not in BOTH}
         if "lora" in methods and self.options.peer:
             found["across"] = self.across()
         return found, [name for side in ("ours", "peer") for name, runs in found[side].items() if any("failed" in run for run in runs)]
@@ -183,7 +187,7 @@ class Comparison:
     def about(self):
         revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True).stdout.strip()
         return dict(date=time.strftime("%Y-%m-%d"), revision=revision, versions=self.peer_says, threads=self.options.threads,
-                    processor=processor(), budget=BUDGET, rates={name: self.rate(name) for name in self.pages})
+                    processor=processor(), budget=BUDGET, rates={name: self.rate(name) for name in self.pages}, faster_by=FASTER, behind=BEHIND)
 
 
 def processor():

@@ -2,6 +2,8 @@ import AdapterFiles
 import Files
 import JSON
 import Models
+import Registry
+import Training
 
 /// What a file or folder holds, by looking at its headers only.
 struct Inspection {
@@ -66,6 +68,7 @@ struct Inspection {
     for key in keys {
       if let value = directory.config[key], !value.isNull { facts.append((key, value)) }
     }
+    addUse(of: folder)
     if directory.config["id2label"] != nil { addLabels(try? ClassLabels(directory)) }
     if let record = try? MergeRecord(in: folder) {
       facts.append(("merged_from", .string(record.base)))
@@ -74,6 +77,19 @@ struct Inspection {
     facts.append(("tokenizer.json", .bool(Folder.isFile(Folder.join(folder, "tokenizer.json")))))
     facts.append(("files", .array(directory.shards.map { .string(Folder.split($0.path).name) })))
     tensors = directory.tensorNames.compactMap { directory.entry($0) }
+  }
+
+  /// What the model can be run for, and what is refused of it.
+  private mutating func addUse(of folder: String) {
+    do {
+      let model = try ModelLoader.open(folder)
+      facts.append(("tasks", .array(RunFile.Task.all(of: model).map { .string($0.rawValue) })))
+      if let texts = model as? any TextModel, Folder.isFile(Folder.join(folder, "tokenizer.json")) {
+        _ = try RunSession.tokenizer(of: texts)
+      }
+    } catch {
+      facts.append(("refused", .string("\(error)")))
+    }
   }
 
   private mutating func addLabels(_ labels: ClassLabels?) {

@@ -18,6 +18,23 @@ import Testing
     #expect(model["facts"]?["problem_type"] == "single_label_classification")
   }
 
+  /// What a directory can be run for, or why not.
+  @Test func usesAreShown() async throws {
+    let scratch = try Scratch()
+    for (family, tasks) in [
+      ("llama", "causal_lm"), ("bert", "sequence_classification, sentence_embedding"), ("vit", "image_classification"),
+      ("clip", "sentence_embedding, image_text_classification"),
+    ] {
+      let shown = await scratch.peft("inspect", Fixtures.model(family)).printed
+      #expect(shown.split(separator: "\n").contains { $0.hasPrefix("  tasks ") && $0.hasSuffix(" \(tasks)") }, "\(shown)")
+    }
+    _ = try scratch.put("other/config.json", "{\"model_type\": \"phi3\"}")
+    try scratch.link("other/model.safetensors", to: Fixtures.model("llama") + "/model.safetensors")
+    let other = try await scratch.peft("inspect", "@other", "--json").json()
+    #expect(other["facts"]?["refused"]?.string?.contains("model_type: \"phi3\"") == true)
+    #expect(other["facts"]?["tasks"] == nil)
+  }
+
   @Test(arguments: ["bert bert-classes", "vit vit-classes", "clip clip-towers", "roberta roberta-classes"])
   func mergesAreChecked(_ names: String) async throws {
     let scratch = try Scratch()

@@ -199,17 +199,24 @@ extension TaskSettings {
   }
 }
 
+extension RunFile.Task {
+  /// What a model can be used for.
+  public static func all(of model: any Model) -> [RunFile.Task] {
+    var tasks: [RunFile.Task] = []
+    if model is any LanguageModel { tasks.append(.causalLM) }
+    if model is any TextEncoder & Classifier { tasks.append(.sequenceClassification) }
+    if model is any TextEncoder { tasks.append(.sentenceEmbedding) }
+    if model is any ImageEncoder & Classifier { tasks.append(.imageClassification) }
+    if model is any ImageTextModel { tasks.append(.imageTextClassification) }
+    return tasks
+  }
+}
+
 extension Refusal {
   fileprivate static func noLanguageModel(_ path: String, _ opened: any Model) -> Refusal {
-    let tasks: [RunFile.Task] =
-      switch opened {
-      case is any ImageTextModel: [.imageTextClassification]
-      case is any ImageEncoder: [.imageClassification]
-      default: [.sequenceClassification, .sentenceEmbedding]
-      }
-    return Refusal(
+    Refusal(
       "task is causal_lm, which needs a language model, but \(path) is an encoder (\(opened.modelType))",
-      remedy: "set task: \(tasks.map(\.rawValue).joined(separator: " or task: "))")
+      remedy: "set task: \(RunFile.Task.all(of: opened).map(\.rawValue).joined(separator: " or task: "))")
   }
 
   static func tooLong(_ asked: Int, _ positions: Int, _ model: String) -> Refusal {
