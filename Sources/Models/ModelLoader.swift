@@ -44,9 +44,9 @@ public enum ModelLoader {
     return try Decoder(directory, seed: seed)
   }
 
-  /// The model that a quantized one was made from; nil where the model is not quantized. Refuses one that is not where it was, or
-  /// not what it was.
-  public static func origin(of model: any LanguageModel) throws -> (any LanguageModel)? {
+  /// The model that a quantized one was made from, with the head that is chosen; nil where the model is not quantized. Refuses one
+  /// that is not where it was, or not what it was.
+  public static func origin(of model: any Model, head: HeadChoice = .stored) throws -> (any Model)? {
     guard let quantization = model.quantization else { return nil }
     let folder = model.directory.path
     guard let origin = quantization.origin else {
@@ -59,7 +59,7 @@ public enum ModelLoader {
         .missing, path, "is not there, the model that \(folder) was quantized from",
         remedy: "put it back, or choose a start that does not look at it")
     }
-    let model = try load(path)
+    let model = try open(path, head: head)
     guard try model.directory.digest() == origin.digest else {
       throw FileError(
         .badData, path, "is not the model that \(folder) was quantized from", cause: "its weights have another fingerprint",

@@ -3,9 +3,9 @@ import Engine
 import Models
 import PEFTKernel
 
-/// Codes the linear maps of a model's layers; embeddings, norms and head stay as they are.
+/// Codes the linear maps of a model's layers; embeddings, norms, poolers and heads stay as they are.
 public struct ModelQuantizer: Sendable {
-  public let model: any LanguageModel
+  public let model: any Model
   public let quantizer: any Quantizer
   /// C of every site's inputs; needed where the quantizer wants it, and used for measuring where it is there.
   public var grams: [SiteID: Tensor]
@@ -33,7 +33,7 @@ public struct ModelQuantizer: Sendable {
 
   /// Refuses a model that is quantized already: what was lost once would be lost again.
   public init(
-    _ model: any LanguageModel, _ quantizer: any Quantizer, grams: [SiteID: Tensor] = [:], alternation: Alternation? = nil
+    _ model: any Model, _ quantizer: any Quantizer, grams: [SiteID: Tensor] = [:], alternation: Alternation? = nil
   ) throws(Refusal) {
     try Self.check(model)
     self.model = model
@@ -42,7 +42,7 @@ public struct ModelQuantizer: Sendable {
     self.alternation = alternation
   }
 
-  public static func check(_ model: any LanguageModel) throws(Refusal) {
+  public static func check(_ model: any Model) throws(Refusal) {
     guard model.quantization != nil else { return }
     throw Refusal(
       "\(model.directory.path) is quantized already, and codes of codes lose twice",
@@ -50,9 +50,9 @@ public struct ModelQuantizer: Sendable {
   }
 
   /// The sites that are coded, in forward order.
-  public static func sites(of model: any LanguageModel) -> [Site] {
+  public static func sites(of model: any Model) -> [Site] {
     let own = Set(model.parameters.map(\.name))
-    return model.sites.filter { $0.use != "head" && own.contains($0.id.path + ".weight") }
+    return model.sites.filter { $0.layer != nil && own.contains($0.id.path + ".weight") }
   }
 
   /// `done` is told of every site. Cancelling the task ends it between two sites, with a `CancellationError`.

@@ -114,9 +114,15 @@ public struct RunSession: Sendable {
     let looksBack = wants.original || wants.inputs != nil
     return EvidenceStage(
       parameterization, sites: sites, for: objective, examples: training, seed: file.seed,
-      origin: looksBack ? try language.flatMap { try ModelLoader.origin(of: $0) }.map { NextTokens($0) } : nil,
+      origin: looksBack ? try origin() : nil,
       firstRate: file.optimizer.lr * schedule.factor(at: 0),
       activations: activations)
+  }
+
+  /// The objective on the model that a quantized one was made from.
+  private func origin() throws -> (any Objective)? {
+    let head = model.classes.map { HeadChoice.classes($0, seed: file.seed) } ?? .none
+    return try ModelLoader.origin(of: model, head: head).map { try objective.on($0) }
   }
 
   var activations: Activations { file.activationCheckpointing ? .recomputed : .kept }

@@ -18,7 +18,7 @@ import Testing
   ]
 
   /// A model of the tests with a tokenizer of a few words beside it, in a folder of the test's.
-  private func model(_ family: String, _ scratch: RunTests.Scratch) throws -> String {
+  func model(_ family: String, _ scratch: RunTests.Scratch) throws -> String {
     let folder = scratch.path + "/" + family
     try Folder.create(folder)
     for name in ["config.json", "model.safetensors"] {
@@ -52,14 +52,14 @@ import Testing
     return folder
   }
 
-  private func session(_ text: String, _ scratch: RunTests.Scratch, _ name: String) throws -> RunSession {
+  func session(_ text: String, _ scratch: RunTests.Scratch, _ name: String) throws -> RunSession {
     let path = scratch.path + "/\(name).yaml"
     try WholeFile.write(text + "\noutput_dir: \(scratch.path)/\(name)\n", to: path)
     let registry = try Catalog.registry()
     return try RunSession(RunFile.load(path, registry: registry), registry: registry)
   }
 
-  private func texts(_ scratch: RunTests.Scratch, _ name: String, _ count: Int) throws -> String {
+  func texts(_ scratch: RunTests.Scratch, _ name: String, _ count: Int) throws -> String {
     let rows = (0..<count).map { index -> String in
       let (words, label) = index % 2 == 0 ? (["sun", "day", "bright"], "light") : (["moon", "night", "dark"], "shade")
       return "{\"text\": \"\(words[index % 3]) is a \(words[(index + 1) % 3])\", \"label\": \"\(label)\"}"
@@ -69,7 +69,7 @@ import Testing
   }
 
   /// Bright images are of one class, dark ones of the other.
-  private func images(_ scratch: RunTests.Scratch, _ name: String, _ count: Int) throws -> String {
+  func images(_ scratch: RunTests.Scratch, _ name: String, _ count: Int) throws -> String {
     var random = Philox(key: 5)
     var pixels: [Float] = []
     for index in 0..<count {
@@ -85,7 +85,7 @@ import Testing
     return path
   }
 
-  private func text(_ task: String, _ model: String, _ data: String, _ rest: String = "", steps: Int = 30) -> String {
+  func text(_ task: String, _ model: String, _ data: String, _ rest: String = "", steps: Int = 30) -> String {
     """
     task: \(task)
     base_model: \(model)

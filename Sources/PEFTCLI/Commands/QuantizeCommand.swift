@@ -12,7 +12,7 @@ struct QuantizeCommand: Subcommand {
   static let configuration = CommandConfiguration(
     commandName: "quantize", abstract: "Write a model whose layers hold their weights in few bits: a base to train adapters on.",
     discussion: """
-      Embeddings, norms and head stay as they are. The new directory remembers the model it was made from, which starts such as \
+      Embeddings, norms, poolers and heads stay as they are. The new directory remembers the model it was made from, which starts such as \
       quantization-error look at. Adapters are trained on it as on any other; merging one gives a model in numbers again.
       """)
 
@@ -23,8 +23,8 @@ struct QuantizeCommand: Subcommand {
 
   @Option(
     help: ArgumentHelp(
-      "Texts (JSONL, or one a line) or token ids (safetensors) that the model reads first: what gptq, --magr and "
-        + "--coordinate-descent look at, and what errors are measured on.", valueName: "file"))
+      "Texts (JSONL, or one a line) or token ids (safetensors), for a model of images such, that the model reads first: what gptq, "
+        + "--magr and --coordinate-descent look at, and what errors are measured on.", valueName: "file"))
   var data: String?
 
   @Option(help: "Examples of --data that are read, the first of the file.")
@@ -68,7 +68,7 @@ struct QuantizeCommand: Subcommand {
 
   func run(_ call: Invocation) async throws -> ExitStatus {
     let quantizer = try options.quantizer()
-    let base = try ModelLoader.load(model)
+    let base = try ModelLoader.open(model)
     try ModelQuantizer.check(base)
     let inputs = [data, runFile].compactMap { $0 }
     let existing = overwrite ? AtomicDirectory.Existing.replace : .refuse
@@ -92,12 +92,12 @@ struct QuantizeCommand: Subcommand {
       path: Folder.tidied(Folder.absolute(model)), digest: try base.directory.digest())
     try ModelWriter.write(
       base, codes: result.codes, options.config(origin: origin), existing: existing, inputs: inputs, to: output)
-    for note in result.notes { call.console.note("note: \(note)") }
+    for note in [ModelWriter.note(of: base)].compactMap(\.self) + result.notes { call.console.note("note: \(note)") }
     report(result, call.console)
     return .ok
   }
 
-  private func alternation(_ base: any LanguageModel, _ call: Invocation) throws -> Alternation? {
+  private func alternation(_ base: any Model, _ call: Invocation) throws -> Alternation? {
     guard let runFile else { return nil }
     let registry = try call.registry()
     // Sites are those of the model at hand, whatever model the run will name.

@@ -25,6 +25,16 @@ extension DataReader {
 
   func opening(like row: DataRow) throws -> PromptOpening { .plain }
 
+  /// Rows of the file `path` as examples that are only read; those that cannot be are an error.
+  func inputs(_ rows: [DataRow], of path: String) throws(DataErrors) -> [Example] {
+    var (examples, bad): ([Example], [BadRow]) = ([], [])
+    for row in rows {
+      do throws(RowProblem) { examples.append(try input(row.content)) } catch { bad.append(BadRow(row, of: path, error)) }
+    }
+    guard bad.isEmpty else { throw DataErrors(bad) }
+    return examples
+  }
+
   /// The rows of a file; bad ones are an error.
   func rows(of path: String) throws -> [DataRow] {
     let (rows, bad) = try inspect(path)

@@ -53,7 +53,7 @@ private struct ImageReader {
     self.settings = settings
   }
 
-  /// Reads one image, or notes why there is none. Its number is `line` in the source, or `place` is what it is called.
+  /// Takes in one image, or notes why there is none. It is the row `line` of the source, or `place` is what it is called.
   private mutating func add(
     line: Int, place: String? = nil, label: String?, _ picture: () throws(FileError) -> Picture
   ) throws(FileError) {
@@ -197,14 +197,14 @@ extension ImageReader {
     let shows = try labels(file, count: extents[0])
     for index in 0..<extents[0] {
       let place = "\(path): images[\(index)]"
-      try add(line: 0, place: place, label: shows[index]) { [self] () throws(FileError) in
-        Picture(one, try values(file, entry, index, one.count, place))
+      try add(line: 0, place: place, label: shows[index]) { () throws(FileError) in
+        Picture(one, try Self.values(file, entry, index, one.count, place))
       }
     }
   }
 
   /// Those of one image.
-  private func values(
+  private static func values(
     _ file: SafetensorsFile, _ entry: TensorEntry, _ index: Int, _ count: Int, _ place: String
   ) throws(FileError) -> Picture.Values {
     let size = count * entry.dtype.size

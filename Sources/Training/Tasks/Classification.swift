@@ -34,6 +34,8 @@ public struct Classification: Objective {
 
   public var classNames: [String] { labels.names }
 
+  public func on(_ model: any Model) throws(Refusal) -> any Objective { try Classification(model) }
+
   private func logits(_ batch: Batch, _ run: ModelRun) -> Tensor { classifier.logits(input.encode(batch, run), run) }
 
   public func loss(_ batch: Batch, scale: Double, _ run: ModelRun) -> Tensor {

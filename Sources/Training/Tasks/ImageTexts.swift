@@ -13,12 +13,21 @@ public struct ImageTexts: Objective {
   let texts: Batch
 
   public init(_ pair: any ImageTextModel, labels: ClassLabels, texts: [[Int32]]) {
+    self.init(pair, labels: labels, texts: Batch(texts.map { Example(ids: $0, target: .none) }))
+  }
+
+  private init(_ pair: any ImageTextModel, labels: ClassLabels, texts: Batch) {
     self.pair = pair
     self.labels = labels
-    self.texts = Batch(texts.map { Example(ids: $0, target: .none) })
+    self.texts = texts
   }
 
   public var model: any Model { pair }
+
+  public func on(_ model: any Model) throws(Refusal) -> any Objective {
+    guard let pair = model as? any ImageTextModel else { throw .unfit(model, "an encoder of images and texts") }
+    return ImageTexts(pair, labels: labels, texts: texts)
+  }
 
   /// [images, classes].
   public func logits(_ batch: Batch, _ run: ModelRun) -> Tensor {

@@ -17,6 +17,8 @@ public protocol Objective: Sendable {
   /// One row an example, of whatever it is an example: the logits of the classes, or its vector of length 1. Nil for a language model,
   /// which goes on where others answer.
   func answers(_ batch: Batch, _ run: ModelRun) -> Tensor?
+  /// The same on another model: the one that its own was quantized from.
+  func on(_ model: any Model) throws(Refusal) -> any Objective
   /// Runs the model as far as its layers go, for those who look at what sites read.
   func forward(_ batch: Batch, _ run: ModelRun)
 }

@@ -21,23 +21,12 @@ extension TaskSetup {
   /// The examples of inputs, whatever is known of them; with labels or without.
   public func inputs(of path: String) throws -> [Example] {
     let rows = try reader.rows(of: path)
-    return try examples(rows, of: path)
+    return try reader.inputs(rows, of: path)
   }
 
   /// The examples of texts.
   public func inputs(_ texts: [String]) throws -> [Example] {
-    try examples(texts.map { DataRow(place: "--text", .text($0)) }, of: "--text")
-  }
-
-  private func examples(_ rows: [DataRow], of path: String) throws(DataErrors) -> [Example] {
-    var (examples, faults): ([Example], [BadRow]) = ([], [])
-    for row in rows {
-      do throws(RowProblem) { examples.append(try reader.input(row.content)) } catch {
-        faults.append(BadRow(row, of: path, error))
-      }
-    }
-    guard faults.isEmpty else { throw DataErrors(faults) }
-    return examples
+    try reader.inputs(texts.map { DataRow(place: "--text", .text($0)) }, of: "--text")
   }
 
   /// What the model, with an adapter perhaps, makes of inputs, in their order.

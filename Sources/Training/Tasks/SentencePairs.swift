@@ -30,6 +30,11 @@ public struct SentencePairs: Objective {
 
   public var model: any Model { encoder }
 
+  public func on(_ model: any Model) throws(Refusal) -> any Objective {
+    guard let encoder = model as? any TextEncoder else { throw .unfit(model, "an encoder of texts") }
+    return SentencePairs(encoder, pooling: pooling, scale: scale)
+  }
+
   /// A vector of length 1 for every sequence of the batch, [sequences, hidden].
   public func embeddings(_ batch: Batch, _ run: ModelRun) -> Tensor {
     let encoding = encoder.encode(batch.ids, types: batch.types, run)
