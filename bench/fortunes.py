@@ -7,7 +7,7 @@ docs/fortunes.md.
   bench/fortunes.py --table                                    docs/fortunes.md anew, of what was measured
 
 Needs the model (Scripts/minilm), `swift build -c release --product peft`, and for the peer what bench/requirements.txt names. LoRA and
-full fine-tuning are trained by both sides with --seeds seeds, our other methods with --other-seeds. Every adapter that is a change of
+full fine-tuning are trained by both sides, LoRA with --seeds seeds, all else with --other-seeds. Every adapter that is a change of
 weights is merged, and the merged model evaluated; of LoRA's, each side evaluates the other's.
 """
 import argparse, hashlib, json, os, subprocess, sys, time
@@ -22,8 +22,8 @@ DATA = ROOT / "examples/data/fortunes"
 BUDGET = dict(epochs=3, batch=16, length=64, rank=8, alpha=16, targets=["attention.query", "attention.value"])
 # Times the rate that an entry proposes for models of billions of weights; LoRA's is then 1e-3, full fine-tuning's 5e-5.
 RATE = 5
-# Where a method stays as much behind LoRA, it is tried with as many times that rate.
-BEHIND, FASTER = 0.03, 5
+# Where a method stays as much behind LoRA, it is tried with these times that rate: what its entry proposes, and more.
+BEHIND, OTHERS = 0.03, (1 / RATE, 5)
 BOTH = ["lora", "full"]
 
 
@@ -138,7 +138,7 @@ class Comparison:
                 [self.options.peft, "quantize", self.model, "--scheme", "rtn", "--bits", 4, "--group-size", 16, "--output", path], False))
             return dict(quantized=True, **self.trained(method, seed, factor, coded))
 
-        return self.kept(f"ours-{method}-{seed}" + ("" if factor == 1 else f"-x{factor}"), identity, make)
+        return self.kept(f"ours-{method}-{seed}" + ("" if factor == 1 else f"-x{factor:g}"), identity, make)
 
     # The peer's side, and across
 
@@ -173,13 +173,14 @@ class Comparison:
         found = dict(ours={}, peer={})
         # In turns, so that a machine that grows slower does so for both.
         for method in methods:
-            seeds = self.options.seeds if method in BOTH else self.options.other_seeds
+            seeds = self.options.seeds if method == "lora" else self.options.other_seeds
             for seed in range(seeds):
                 found["ours"].setdefault(method, []).append(self.ours(method, seed))
                 if method in BOTH and self.options.peer:
                     found["peer"].setdefault(method, []).append(self.theirs(method, seed))
         if "lora" in methods:
-            found["faster"] = {name: [self.ours(name, 0, FASTER)] for name in fortunes_table.behind(found["ours"], BEHIND) if name not in BOTH}
+            late = [name for name in fortunes_table.behind(found["ours"], BEHIND) if name not in BOTH]
+            found["others"] = [dict(method=name, factor=factor, run=self.ours(name, 0, factor)) for name in late for factor in OTHERS]
         if "lora" in methods and self.options.peer:
             found["across"] = self.across()
         return found, [name for side in ("ours", "peer") for name, runs in found[side].items() if any("failed" in run for run in runs)]
@@ -187,7 +188,7 @@ class Comparison:
     def about(self):
         revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True).stdout.strip()
         return dict(date=time.strftime("%Y-%m-%d"), revision=revision, versions=self.peer_says, threads=self.options.threads,
-                    processor=processor(), budget=BUDGET, rates={name: self.rate(name) for name in self.pages}, faster_by=FASTER, behind=BEHIND)
+                    processor=processor(), budget=BUDGET, rates={name: self.rate(name) for name in self.pages}, behind=BEHIND)
 
 
 def processor():
@@ -199,8 +200,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(ROOT / "runs/minilm"), help="the encoder's folder")
     parser.add_argument("--methods", default="", metavar="A,B", help="of ours; default: all")
-    parser.add_argument("--seeds", type=int, default=3, help="of LoRA and full fine-tuning, on both sides")
-    parser.add_argument("--other-seeds", type=int, default=1, help="of our other methods")
+    parser.add_argument("--seeds", type=int, default=3, help="of LoRA, on both sides")
+    parser.add_argument("--other-seeds", type=int, default=1, help="of all else")
     parser.add_argument("--peer", default="", metavar="PYTHON", help="a Python that has the peer; without one, our side alone")
     parser.add_argument("--peft", default=str(ROOT / ".build/release/peft"), help="our program")
     parser.add_argument("--dir", default="runs/fortunes", help="the folder of runs and finished parts")
