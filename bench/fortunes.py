@@ -156,9 +156,10 @@ class Comparison:
         parts = {
             "our adapter, by PEFT": lambda: self.peer("eval", self.model, *rows, "--adapter", adapter),
             "our merged model, by transformers": lambda: self.peer("eval", self.sides.folder / "merged" / "lora", *rows),
-            # PEFT's files do not name the classes: they are those of the rows.
+            # PEFT's files do not name the classes, and the peer numbers them in this order.
             "PEFT's adapter, by us": lambda: self.judged(
-                "--model", self.model, "--adapter", self.sides.folder / "peer" / "lora-0", "--task", "sequence_classification"),
+                "--model", self.model, "--adapter", self.sides.folder / "peer" / "lora-0", "--task", "sequence_classification",
+                "--labels", *sorted({json.loads(row)["label"] for row in (DATA / "train.jsonl").read_text().splitlines()})),
         }
         identity = [self.program, self.peer_says, BUDGET, self.rate("lora")]
         return {name: self.kept("across-" + name.replace(" ", "-").replace(",", ""), identity, make) for name, make in parts.items()}

@@ -183,7 +183,7 @@ extension RowProblem {
   fileprivate static func unknownLabel(_ label: String, _ ids: [String: Int32]) -> RowProblem {
     let names = ids.sorted { $0.value < $1.value }.map(\.key)
     let shown = names.prefix(12).joined(separator: ", ") + (names.count > 12 ? ", …" : "")
-    return RowProblem(reason: "the label `\(label)` is none of the run's: \(shown)")
+    return RowProblem(reason: "the label `\(label)` is none of the run's: \(shown); correct it, or name the classes by `labels`")
   }
 }
 
