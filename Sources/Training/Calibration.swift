@@ -12,7 +12,9 @@ public enum Calibration {
       switch model {
       case let model as any LanguageModel: try examples(path, for: model, samples: samples, length: length)
       case is any ImageTextModel:
-        throw Refusal("a \(model.modelType) model reads images and texts, and examples have one of the two")
+        throw Refusal(
+          "a \(model.modelType) model reads images and texts, and examples have one of the two",
+          remedy: "quantize it without data: to the nearest codes, or to NF4")
       case let model as any ImageEncoder: try inputs(path, samples, ClassImages(model, labels: []))
       case let model as any TextEncoder:
         try inputs(path, samples, ClassTexts(EncodedTexts(model, limit: min(length ?? .max, model.maximumPositions)), labels: []))
@@ -49,14 +51,20 @@ public enum Calibration {
     of sites: [Site], on model: any Model, examples: [Example], batchSize: Int = 4, seen: (Int) -> Void = { _ in }
   ) throws -> [SiteID: Tensor] {
     let grams = GramSums(of: sites)
-    let encoder = model is any LanguageModel ? nil : try EncoderInput(model)
+    let forward: (Batch, ModelRun) -> Void
+    if let language = model as? any LanguageModel {
+      forward = { _ = language.hidden($0.ids, $1) }
+    } else {
+      let encoder = try EncoderInput(model)
+      forward = { _ = encoder.encode($0, $1) }
+    }
     for start in stride(from: 0, to: examples.count, by: batchSize) {
       try Task.checkCancellation()
       let part = Array(examples[start..<min(start + batchSize, examples.count)])
       let batch = Batch(part)
       var run = ModelRun(pass: Pass(now: Moment(), rows: batch.rows, sites: []))
       run.observeInput = { grams.add($1, at: $0) }
-      if let encoder { _ = encoder.encode(batch, run) } else { _ = (model as? any LanguageModel)?.hidden(batch.ids, run) }
+      forward(batch, run)
       seen(start + part.count)
     }
     return grams.sums

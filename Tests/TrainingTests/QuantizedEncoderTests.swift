@@ -17,14 +17,10 @@ import Testing
 
   init() throws { scratch = try RunTests.Scratch() }
 
-  private func coded(_ path: String, data: String? = nil) throws -> String {
+  /// A copy of the model in two bits, which remembers where it comes from.
+  private func coded(_ path: String) throws -> String {
     let model = try ModelLoader.open(path)
-    var job = try ModelQuantizer(
-      model, IntegerQuantizer(IntegerGrid(bits: 2, groupSize: 16), rounding: data == nil ? .nearest : .feedback(GPTQ())))
-    if let data {
-      let examples = try Calibration.examples(data, for: model, samples: 8, length: 6)
-      job.grams = try Calibration.grams(of: ModelQuantizer.sites(of: model), on: model, examples: examples)
-    }
+    let job = try ModelQuantizer(model, IntegerQuantizer(IntegerGrid(bits: 2, groupSize: 16)))
     let folder = path + "-coded"
     try ModelWriter.write(
       model, codes: job.run().codes,
